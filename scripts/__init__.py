@@ -1,0 +1,1 @@
+"""Thin scripts: the toolchain, deployment, the demo, benches and checks."""

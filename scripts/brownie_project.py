@@ -1,0 +1,110 @@
+"""Brownie, loaded so that it keeps to the checkout: the one door to it for scripts and tests.
+
+Brownie keeps its files in the home folder and looks for compilers there. Here its home is
+``build/home`` in the checkout, and the compiler is the pinned one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from protocol.spec.errors import AssayError
+from scripts import config, tools
+from scripts.evm import EvmNode
+
+HOME = tools.ROOT / "build" / "home"
+
+
+class BrownieFailed(AssayError):
+    """Brownie was asked for something that its state does not allow."""
+
+
+def _settings() -> dict[str, str]:
+    tools.solc()
+    HOME.mkdir(parents=True, exist_ok=True)
+    return {"HOME": str(HOME), "SOLCX_BINARY_PATH": str(tools.solc_folder())}
+
+
+def brownie() -> ModuleType:
+    """The module ``brownie``, imported with its home in the checkout.
+
+    Importing it anywhere else first would make folders in the user's home; it also makes its own
+    hypothesis profile the current one, which is put back here.
+    """
+    from hypothesis import settings
+
+    profile = settings.default
+    with config.environment(_settings()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import brownie as module
+        import brownie.network  # noqa: F401
+        import brownie.project  # noqa: F401
+    # About calls that Brownie makes itself: it cannot see its callers in its compiled modules.
+    warnings.filterwarnings("ignore", r"rpc\.\w+ should not be called directly", FutureWarning)
+    if profile is not None:
+        settings.register_profile("assay", parent=profile)
+        settings.load_profile("assay")
+    return module
+
+
+def load_project(root: Path = tools.ROOT, name: str = "Assay") -> Any:
+    """Compiles what changed and gives Brownie's project (attributes are its contracts).
+
+    Processes that compile at the same time wait for each other. A project that this process
+    has loaded already is given again.
+    """
+    module = brownie()
+    for project in module.project.get_loaded_projects():
+        if project._path == root:
+            return project
+    build = root / "build"
+    build.mkdir(exist_ok=True)
+    with (build / "brownie.lock").open("w") as lock, config.environment(_settings()):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (build / "brownie" / "interfaces").mkdir(parents=True, exist_ok=True)
+        return module.project.load(root, name)
+
+
+@contextmanager
+def connected(node: EvmNode) -> Iterator[ModuleType]:
+    """Connects Brownie to a running local node for the length of a block.
+
+    Brownie treats it as a development network (it traces reverts, takes snapshots) and does not
+    stop it. Only one connection can be open in a process.
+    """
+    module = brownie()
+    if module.network.is_connected():
+        raise BrownieFailed(
+            f"Brownie is connected to {module.network.show_active()}; it has one connection a "
+            f"process, and it is wanted for {node.url}: leave the other block first"
+        )
+    from brownie._config import CONFIG
+    from brownie.network.rpc import anvil, ganache
+
+    identity = f"assay-{node.name}"
+    CONFIG.networks[identity] = {
+        "id": identity,
+        "name": identity,
+        "host": node.url,
+        "cmd": node.name,
+        "cmd_settings": {},
+        "timeout": 60,
+    }
+    with warnings.catch_warnings():
+        # A block height other than 0 is no surprise here.
+        warnings.simplefilter("ignore", module.exceptions.BrownieEnvironmentWarning)
+        module.network.connect(identity)
+    module.network.rpc.backend = anvil if node.name == "anvil" else ganache
+    # The node's own price: Brownie's default of 0 is below the base fee of a block.
+    module.network.gas_price("auto")
+    try:
+        yield module
+    finally:
+        module.network.disconnect(kill_rpc=False)
+        del CONFIG.networks[identity]
