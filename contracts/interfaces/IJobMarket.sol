@@ -51,7 +51,8 @@ interface IJobMarket is ICredits {
     event Finalized(
         JobHash indexed jobHash, address indexed provider, address indexed caller, uint256 price
     );
-    /// @notice Nobody took the job, or the last attempt failed: the price is credited to the client.
+    /// @notice Nobody took the job, or the last attempt failed: the price is credited to the
+    /// client.
     event Refunded(JobHash indexed jobHash, address indexed client, uint256 price);
     /// @notice The client took the job back.
     event Cancelled(JobHash indexed jobHash);
@@ -187,8 +188,9 @@ interface IJobMarket is ICredits {
 
     // --- providers ----------------------------------------------------------------------------
 
-    /// @notice Take an open job, alone, until its run clock. The caller is the provider, and asserts
-    /// that the program is legal and that it holds program, constants and inputs. Emits `Accepted`.
+    /// @notice Take an open job, alone, until its run clock. The caller is the provider, and
+    /// asserts that the program is legal and that it holds program, constants and inputs. Emits
+    /// `Accepted`.
     /// Reverts: `WrongStatus`, `TooLate`, `LostBefore`, and as `IProviderRegistry.lock`.
     function accept(bytes32 taskHash, Deal calldata deal) external;
 
@@ -202,21 +204,23 @@ interface IJobMarket is ICredits {
     /// caller. Emits `Refunded`. Reverts: `WrongStatus`, `TooEarly`.
     function refund(bytes32 taskHash, Deal calldata deal) external;
 
-    /// @notice Nothing was committed by the clock: 2/5 of the lock is taken (a third of that, rounded
-    /// up, burned, the rest to the client), the caller gets the late bounty from the provider's
-    /// deposit, and the job opens again, or after the last attempt is refunded (then the client's
-    /// bounty goes back to it). Emits `AttemptLost`, and `Refunded` after the last attempt.
+    /// @notice Nothing was committed by the clock: 2/5 of the lock is taken (a third of that,
+    /// rounded up, burned, the rest to the client), the caller gets the late bounty from the
+    /// provider's deposit, and the job opens again, or after the last attempt is refunded (then
+    /// the client's bounty goes back to it). Emits `AttemptLost`, and `Refunded` after the last
+    /// attempt.
     /// Reverts: `WrongStatus`, `TooEarly`.
     function slashLate(bytes32 taskHash, Deal calldata deal) external;
 
-    /// @notice The window is over and nothing holds the claim: the price is credited to the provider,
-    /// the bounty to the caller, the lock is free. Emits `Finalized`.
+    /// @notice The window is over and nothing holds the claim: the price is credited to the
+    /// provider, the bounty to the caller, the lock is free. Emits `Finalized`.
     /// Reverts: `WrongStatus`, `TooEarly`, `Held`.
     function finalize(bytes32 taskHash, Deal calldata deal) external;
 
     // --- the dispute game alone (each reverts `NotGame`) ---------------------------------------
 
-    /// @notice A challenge or demand opens against the current claim, in its window: finalize waits.
+    /// @notice A challenge or demand opens against the current claim, in its window: finalize
+    /// waits.
     /// Emits `HoldsChanged`. Reverts: `WrongStatus`, `WrongClaim`, `TooLate`, `HoldsOutOfRange`.
     function hold(JobHash jobHash, ClaimId claimId) external;
 
@@ -227,8 +231,9 @@ interface IJobMarket is ICredits {
     /// @notice The claim falls. Of the token lock at least a third burns, `payouts` (the earliest
     /// undefeated challenger, others made whole) take at most a third, the client gets the rest; of
     /// the native lock `payouts` take what they say and the rest returns to the provider. Credits
-    /// are in the registry. The job opens again for others, with all holds gone, or is refunded after
-    /// the last attempt. Emits `AttemptLost` (and `Refunded`), and the registry's `Slashed`.
+    /// are in the registry. The job opens again for others, with all holds gone, or is refunded
+    /// after the last attempt. Emits `AttemptLost` (and `Refunded`), and the registry's
+    /// `Slashed`.
     /// Reverts: `WrongStatus`, `WrongClaim`, `WrongFault`, `TooManyPayouts`, `PayoutsTooLarge`.
     function reject(
         bytes32 taskHash,

@@ -35,5 +35,6 @@ address constant DEAD = 0x000000000000000000000000000000000000dEaD;
 
 /// @dev Tag of claim identifiers (DESIGN rule 1).
 bytes32 constant CLAIM_TYPEHASH = keccak256(
-    "AssayClaim(uint256 chainId,address market,bytes32 jobHash,uint256 attempt,address provider,uint256 start,uint256 count,bytes32 resultRoot)"
+    "AssayClaim(uint256 chainId,address market,bytes32 jobHash,uint256 attempt,"
+    "address provider,uint256 start,uint256 count,bytes32 resultRoot)"
 );

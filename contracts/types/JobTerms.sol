@@ -21,7 +21,7 @@ struct Task {
     bytes32 locatorsHash;
     uint256 steps;
     uint64 firstStep;
-    uint64 seed;
+    int64 seed;
     uint32 taskCount;
 }
 
