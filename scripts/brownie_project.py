@@ -43,14 +43,15 @@ def brownie() -> ModuleType:
     with config.environment(_settings()), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         import brownie as module
-        import brownie.network  # noqa: F401
-        import brownie.project  # noqa: F401
+        import brownie.network
+        import brownie.project
     # About calls that Brownie makes itself: it cannot see its callers in its compiled modules.
     warnings.filterwarnings("ignore", r"rpc\.\w+ should not be called directly", FutureWarning)
     if profile is not None:
-        settings.register_profile("assay", parent=profile)
-        settings.load_profile("assay")
-    return module
+        settings.register_profile("before-brownie", parent=profile)
+        settings.load_profile("before-brownie")
+    loaded: ModuleType = module
+    return loaded
 
 
 def load_project(root: Path = tools.ROOT, name: str = "Assay") -> Any:
@@ -101,10 +102,14 @@ def connected(node: EvmNode) -> Iterator[ModuleType]:
         warnings.simplefilter("ignore", module.exceptions.BrownieEnvironmentWarning)
         module.network.connect(identity)
     module.network.rpc.backend = anvil if node.name == "anvil" else ganache
+    # Brownie forgets the process: else it takes a snapshot in a thread after each transaction
+    # (for `chain.undo`, which is not used), and that outlives the connection.
+    module.network.rpc.process = None
     # The node's own price: Brownie's default of 0 is below the base fee of a block.
     module.network.gas_price("auto")
     try:
         yield module
     finally:
+        module.network.chain._network_disconnected()
         module.network.disconnect(kill_rpc=False)
         del CONFIG.networks[identity]

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import IO
 
 from protocol.spec.errors import AssayError
 from scripts import config, tools
@@ -49,10 +50,9 @@ def free_port() -> int:
     return port
 
 
-def _drain(process: subprocess.Popen[str], ports: SimpleQueue[int | None], tail: deque[str]) -> None:
+def _drain(output: IO[str], ports: SimpleQueue[int | None], tail: deque[str]) -> None:
     """Reads the node's output to its end, so that its pipe never fills."""
-    assert process.stdout is not None
-    for line in process.stdout:
+    for line in output:
         tail.append(line.rstrip()[:200])
         if found := _LISTENING.search(line):
             ports.put(int(found["port"]))
@@ -79,9 +79,10 @@ def _running(name: str, command: Sequence[str | Path]) -> Iterator[EvmNode]:
         start_new_session=True,
         env=config.child_environment(),
     )
+    assert process.stdout is not None, "asked for as a pipe above"
     ports: SimpleQueue[int | None] = SimpleQueue()
     tail: deque[str] = deque(maxlen=20)
-    reader = threading.Thread(target=_drain, args=(process, ports, tail), daemon=True)
+    reader = threading.Thread(target=_drain, args=(process.stdout, ports, tail), daemon=True)
     reader.start()
     try:
         try:
@@ -97,8 +98,7 @@ def _running(name: str, command: Sequence[str | Path]) -> Iterator[EvmNode]:
     finally:
         _stop(process)
         reader.join(STOP_SECONDS)
-        if process.stdout is not None:
-            process.stdout.close()
+        process.stdout.close()
 
 
 @contextmanager

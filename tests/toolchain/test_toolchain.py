@@ -127,9 +127,8 @@ def test_settings__forge_and_brownie__agree() -> None:
     assert forge["optimizer"] is solc["optimizer"]["enabled"] is True
     assert forge["optimizer_runs"] == solc["optimizer"]["runs"]
     assert forge["via_ir"] is solc.get("viaIR", False)
-    assert [line.replace("/=", "=", 1).rstrip("/") for line in forge["remappings"]] == [
-        line for line in solc["remappings"]
-    ]
+    remappings = [line.replace("/=", "=", 1).rstrip("/") for line in forge["remappings"]]
+    assert remappings == solc["remappings"]
 
 
 def test_lock_file__pins__name_no_registry() -> None:
@@ -153,7 +152,8 @@ def test_forge__sample__tests_pass(sample_project: Path) -> None:
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
     (suite,) = json.loads(answer.stdout).values()
-    assert {name.split("(")[0]: result["status"] for name, result in suite["test_results"].items()} == {
+    results = suite["test_results"]
+    assert {name.split("(")[0]: result["status"] for name, result in results.items()} == {
         "test_pay__zero__reverts": "Success",
         "testFuzz_pay__allowed__moves": "Success",
     }
