@@ -41,14 +41,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
 from protocol.spec import f32
 from protocol.spec.constants import INDEX_CLAMP
 from protocol.spec.f32 import F, I
-from protocol.spec.types import Instr
+from protocol.spec.types import Array, Instr
 
 
 class Op(IntEnum):
@@ -262,25 +262,25 @@ def run(code: tuple[Instr, ...], ctx: Context) -> Register:
 def _step(ins: Instr, regs: list[Register], ctx: Context) -> Register:
     op = Op(ins.op)
     if op in BINARY_F:
-        return BINARY_F[op](_f(regs[ins.a]), _f(regs[ins.b]))
+        return BINARY_F[op](as_f(regs[ins.a]), as_f(regs[ins.b]))
     if op in BINARY_I:
-        return BINARY_I[op](_i(regs[ins.a]), _i(regs[ins.b]))
+        return BINARY_I[op](as_i(regs[ins.a]), as_i(regs[ins.b]))
     if op in UNARY_F:
-        return UNARY_F[op](_f(regs[ins.a]))
+        return UNARY_F[op](as_f(regs[ins.a]))
     if op in UNARY_I:
-        return UNARY_I[op](_i(regs[ins.a]))
+        return UNARY_I[op](as_i(regs[ins.a]))
     if op in COMPARE_F:
-        return COMPARE_F[op](_f(regs[ins.a]), _f(regs[ins.b]))
+        return COMPARE_F[op](as_f(regs[ins.a]), as_f(regs[ins.b]))
     match op:
         case Op.LOAD:
             return ctx.load(ins.a, None)
         case Op.LOADX:
-            return ctx.load(ins.a, np.clip(_i(regs[ins.b]), -INDEX_CLAMP, INDEX_CLAMP))
+            return ctx.load(ins.a, np.clip(as_i(regs[ins.b]), -INDEX_CLAMP, INDEX_CLAMP))
         case Op.CONSTI:
             return np.array(ins.imm, np.uint32).view(np.int32).astype(np.int64)
         case Op.CONSTHI:
             high = np.array(ins.imm, np.uint64) << np.uint64(32)
-            low = _i(regs[ins.a]).astype(np.uint64) & np.uint64(0xFFFFFFFF)
+            low = as_i(regs[ins.a]).astype(np.uint64) & np.uint64(0xFFFFFFFF)
             return (low | high).astype(np.int64)
         case Op.CONSTF:
             return f32.from_bits(np.array(ins.imm, np.int64))
@@ -297,31 +297,38 @@ def _step(ins: Instr, regs: list[Register], ctx: Context) -> Register:
         case Op.ACC:
             return ctx.acc()
         case Op.CLAMP:
-            return np.clip(_i(regs[ins.a]), -ins.imm, ins.imm)
+            return np.clip(as_i(regs[ins.a]), -ins.imm, ins.imm)
         case Op.SELI:
-            return np.where(_i(regs[ins.a]) != 0, _i(regs[ins.b]), _i(regs[ins.c]))
+            return np.where(as_i(regs[ins.a]) != 0, as_i(regs[ins.b]), as_i(regs[ins.c]))
         case Op.SELF:
-            return np.where(_i(regs[ins.a]) != 0, _f(regs[ins.b]), _f(regs[ins.c]))
+            return np.where(as_i(regs[ins.a]) != 0, as_f(regs[ins.b]), as_f(regs[ins.c]))
         case Op.LDEXP:
-            return f32.ldexp(_f(regs[ins.a]), _i(regs[ins.b]))
+            return f32.ldexp(as_f(regs[ins.a]), as_i(regs[ins.b]))
         case Op.I2F:
-            return f32.from_int(_i(regs[ins.a]))
+            return f32.from_int(as_i(regs[ins.a]))
         case Op.F2I:
-            return f32.to_int(np.rint(_f(regs[ins.a])))
+            return f32.to_int(np.rint(as_f(regs[ins.a])))
         case Op.BITS:
-            return f32.to_bits(_f(regs[ins.a]))
+            return f32.to_bits(as_f(regs[ins.a]))
         case Op.FROMBITS:
-            return f32.from_bits(_i(regs[ins.a]))
+            return f32.from_bits(as_i(regs[ins.a]))
         case Op.EXPONENT:
-            return f32.exponent(_f(regs[ins.a]))
+            return f32.exponent(as_f(regs[ins.a]))
     raise AssertionError(f"opcode {op!r} has a row in the table but no meaning")
 
 
-def _i(reg: Register) -> I:
-    assert reg.dtype == np.int64, reg.dtype
-    return reg  # type: ignore[return-value]
+def as_i(x: Array) -> I:
+    """``x``, known to be int64."""
+    assert x.dtype == np.int64, x.dtype
+    return cast(I, x)
 
 
-def _f(reg: Register) -> F:
-    assert reg.dtype == np.float32, reg.dtype
-    return reg  # type: ignore[return-value]
+def as_f(x: Array) -> F:
+    """``x``, known to be float32."""
+    assert x.dtype == np.float32, x.dtype
+    return cast(F, x)
+
+
+def as_register(x: Array) -> Register:
+    """``x``, known to be of one of the two register types."""
+    return as_f(x) if x.dtype == np.float32 else as_i(x)
