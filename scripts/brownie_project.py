@@ -113,3 +113,15 @@ def connected(node: EvmNode) -> Iterator[ModuleType]:
         module.network.chain._network_disconnected()
         module.network.disconnect(kill_rpc=False)
         del CONFIG.networks[identity]
+
+
+def main() -> int:
+    """Compiles the project's contracts and lists those that can be deployed."""
+    project = load_project()
+    for name in sorted(project.keys()):
+        print(name)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Keepers: each drives one part of the protocol by permissionless calls."""
