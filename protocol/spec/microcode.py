@@ -143,13 +143,13 @@ _SIGNATURES = {
     Op.BITS: ("F--", "I", False),
     Op.FROMBITS: ("I--", "F", False),
     Op.EXPONENT: ("F--", "I", False),
-    **{op: ("II-", "I", False) for op in (Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MOD, Op.MIN, Op.MAX)},
-    **{op: ("II-", "I", False) for op in (Op.AND, Op.OR, Op.XOR, Op.SHL, Op.SHR, Op.USHR)},
-    **{op: ("II-", "I", False) for op in (Op.EQ, Op.LT, Op.LE)},
-    **{op: ("FF-", "F", False) for op in (Op.FADD, Op.FSUB, Op.FMUL, Op.FDIV, Op.FMIN, Op.FMAX)},
-    **{op: ("F--", "F", False) for op in (Op.FSQRT, Op.FNEG, Op.FABS)},
-    **{op: ("F--", "F", False) for op in (Op.FLOOR, Op.CEIL, Op.TRUNC, Op.RINT)},
-    **{op: ("FF-", "I", False) for op in (Op.FEQ, Op.FLT, Op.FLE)},
+    **dict.fromkeys((Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MOD, Op.MIN, Op.MAX), ("II-", "I", False)),
+    **dict.fromkeys((Op.AND, Op.OR, Op.XOR, Op.SHL, Op.SHR, Op.USHR), ("II-", "I", False)),
+    **dict.fromkeys((Op.EQ, Op.LT, Op.LE), ("II-", "I", False)),
+    **dict.fromkeys((Op.FADD, Op.FSUB, Op.FMUL, Op.FDIV, Op.FMIN, Op.FMAX), ("FF-", "F", False)),
+    **dict.fromkeys((Op.FSQRT, Op.FNEG, Op.FABS), ("F--", "F", False)),
+    **dict.fromkeys((Op.FLOOR, Op.CEIL, Op.TRUNC, Op.RINT), ("F--", "F", False)),
+    **dict.fromkeys((Op.FEQ, Op.FLT, Op.FLE), ("FF-", "I", False)),
 }
 
 

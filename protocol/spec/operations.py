@@ -252,7 +252,7 @@ def fold_last(fold: Fold, x: Register) -> Register:
         return _take(x, order.argmin(axis=-1))
     best = order.argmax(axis=-1)
     if fold is Fold.ARGMAX:
-        return best.astype(np.int64)
+        return as_i(np.asarray(best, np.int64))
     return _take(x, best)
 
 
@@ -335,6 +335,7 @@ def grid_of(t: Template) -> tuple[int, ...]:
     return common_grid(lists) or (t.count,)
 
 
+@np.errstate(all="ignore")
 def evaluate(t: Template, operands: Sequence[Array], scalars: Scalars) -> Array:
     """The whole result of one operation: an array of the template's dtype and shape.
 
@@ -358,6 +359,7 @@ def evaluate(t: Template, operands: Sequence[Array], scalars: Scalars) -> Array:
     return out.reshape(t.shape)
 
 
+@np.errstate(all="ignore")
 def element(t: Template, operands: Sequence[Array], scalars: Scalars, i: int) -> Array:
     """Element i (flattened) of an operation, by the definition: an array of one element."""
     if not 0 <= i < t.count:
