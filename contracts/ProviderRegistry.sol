@@ -172,7 +172,7 @@ contract ProviderRegistry is Credits, IProviderRegistry {
         if (a.stake < token) revert StakeTooLow(provider, a.stake, token);
         if (a.deposit < native) revert DepositTooLow(provider, a.deposit, native);
         uint256 backlog = a.backlogMs + workMs;
-        // INVARIANT: a mass challenge can queue only what the provider can open in time (rule 6).
+        // INVARIANT: a mass challenge can queue only what the provider can open in time.
         if (backlog > MAX_BACKLOG_MS) revert BacklogFull(provider, backlog, MAX_BACKLOG_MS);
         a.stake -= uint96(token);
         a.deposit -= uint80(native);

@@ -12,13 +12,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from protocol.spec.errors import AssayError
 from scripts import config, tools
-from scripts.evm import EvmNode
 
 HOME = tools.ROOT / "build" / "home"
+
+
+class Node(Protocol):
+    """What a connection needs of a running node: its program's name and its address."""
+
+    @property
+    def name(self) -> str:
+        """``anvil`` or ``ganache``."""
+
+    @property
+    def url(self) -> str:
+        """JSON-RPC over HTTP."""
 
 
 class BrownieFailed(AssayError):
@@ -73,7 +84,7 @@ def load_project(root: Path = tools.ROOT, name: str = "Assay") -> Any:
 
 
 @contextmanager
-def connected(node: EvmNode) -> Iterator[ModuleType]:
+def connected(node: Node) -> Iterator[ModuleType]:
     """Connects Brownie to a running local node for the length of a block.
 
     Brownie treats it as a development network (it traces reverts, takes snapshots) and does not

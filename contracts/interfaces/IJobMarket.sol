@@ -24,7 +24,9 @@ import {Limits} from "../types/Limits.sol";
 ///
 /// Storage keeps one word of state and the result root of each job; terms come again in calldata,
 /// as `(taskHash, deal)`: `taskHash = hashStruct(task)`. Accepting asserts that the program is
-/// legal and that the provider holds program, constants and inputs (rule 3, THREATS F9).
+/// legal and that the provider holds program, constants and inputs: no call forces data out of a
+/// client after that, and whoever proves the program illegal is made whole by the provider's lock
+/// where the client's escrow does not suffice.
 ///
 /// There is no owner, no upgrade, no pause.
 interface IJobMarket is ICredits {

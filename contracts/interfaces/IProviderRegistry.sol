@@ -188,7 +188,8 @@ interface IProviderRegistry is ICredits {
 
     /// @notice Queue one opening: `queueEnd = max(now, queueEnd) + ceil(TRACE_FACTOR * workMs /
     /// 1000)` seconds, returned. The game calls it once a claim, at its first challenge, and gives
-    /// the provider until `queueEnd` plus its minimum clock (rule 6). Emits `OpeningQueued`.
+    /// the provider until `queueEnd` plus its minimum clock, so that challenging many claims at
+    /// once makes nobody late. Emits `OpeningQueued`.
     /// Reverts: `NotGame`.
     function queueOpening(address provider, uint256 workMs) external returns (uint40 queueEnd);
 }

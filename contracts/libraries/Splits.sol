@@ -8,7 +8,7 @@ import {JobStatus} from "../types/JobState.sol";
 import {Payout} from "../types/JobTerms.sol";
 
 /// @title Who gets what when a job goes wrong
-/// @dev Pure arithmetic; every split adds up to what it divides (rule 10, THREATS F2).
+/// @dev Pure arithmetic; every split adds up to what it divides.
 library Splits {
     /// @param met the payouts, as far as the client's escrow and bounty go
     /// @param lacking what they lack, owed by the provider's lock

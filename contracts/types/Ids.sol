@@ -5,7 +5,7 @@ pragma solidity ^0.8.24;
 /// One jobHash is posted at most once, ever.
 type JobHash is bytes32;
 
-/// @notice Names one provider's answer to one attempt at one job (DESIGN rule 1):
+/// @notice Names one provider's answer to one attempt at one job:
 /// `keccak256(abi.encode(CLAIM_TYPEHASH, chainid, market, jobHash, attempt, provider, start,
 /// count, resultRoot))`. Everything a dispute does is keyed by it.
 type ClaimId is bytes32;

@@ -278,9 +278,7 @@ def domain_separator(chain_id: int, market: bytes) -> bytes:
 
 def job_hash_of(chain_id: int, market: bytes, task: bytes, deal: Deal) -> bytes:
     """``jobHash`` from the task's hash and the deal: the EIP-712 digest of all terms."""
-    terms = keccak256(
-        keccak256(TERMS_TYPE) + _bytes(task, 32, "taskHash") + deal_hash(deal)
-    )
+    terms = keccak256(keccak256(TERMS_TYPE) + _bytes(task, 32, "taskHash") + deal_hash(deal))
     return keccak256(b"\x19\x01" + domain_separator(chain_id, market) + terms)
 
 
@@ -299,7 +297,7 @@ def claim_id(
     start: int = 0,
     count: int = 1,
 ) -> bytes:
-    """``claimId``: one provider's answer to one attempt, 32 bytes (DESIGN rule 1)."""
+    """``claimId``: one provider's answer to one attempt, 32 bytes."""
     return keccak256(
         keccak256(CLAIM_TYPE)
         + _uint(chain_id, 256, "chainId")

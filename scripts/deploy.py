@@ -1,0 +1,150 @@
+"""Deploys Assay's contracts to a chain, and writes down where they are.
+
+The registry and the market know each other, and both know the dispute game, by immutables: the
+addresses of the contracts that one account creates follow from its nonce, so they are computed
+before the first is sent.
+
+``python -m scripts.deploy --url http://127.0.0.1:8545 --out deployment.json`` deploys to a local
+node with unlocked accounts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from protocol.spec.errors import AssayError
+from protocol.spec.limits import DAY, DEVNET, Limits
+
+VERSION: Final = 1
+"""Of the deployment file."""
+
+UNBONDING_SECONDS: Final = 60
+"""On a local chain; a public one takes longer than its longest dispute."""
+
+MAX_BACKLOG_MS: Final = DAY * 1000
+"""Most unsettled work of one provider."""
+
+
+class DeploymentFailed(AssayError):
+    """The contracts are not where they were to be."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Where the contracts are and what they were given; addresses in checksum form.
+
+    ``block`` is the first block that can hold an event of them.
+    """
+
+    chain_id: int
+    block: int
+    token: str
+    registry: str
+    market: str
+    game: str
+    unbonding_seconds: int
+    max_backlog_ms: int
+    limits: Limits
+
+    def to_json(self) -> str:
+        """The deployment file: one JSON object, keys in camel case."""
+        entry = {_camel(f.name): getattr(self, f.name) for f in fields(self)}
+        entry["limits"] = {_camel(k): v for k, v in asdict(self.limits).items()}
+        return json.dumps({"version": VERSION, **entry}, indent=2) + "\n"
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A node that somebody else started."""
+
+    name: str
+    url: str
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def _expect(what: str, got: object, wanted: object) -> None:
+    if got != wanted:
+        raise DeploymentFailed(f"got {what} {got}, wanted {wanted}: deploy anew")
+
+
+def deploy(
+    project: Any,
+    sender: Any,
+    *,
+    limits: Limits = DEVNET,
+    token: str | None = None,
+    deploy_game: Callable[[str, str], Any] | None = None,
+    unbonding_seconds: int = UNBONDING_SECONDS,
+    max_backlog_ms: int = MAX_BACKLOG_MS,
+) -> Deployment:
+    """Deploys registry, market and, unless ``token`` names one, the play-money token.
+
+    ``project`` is Brownie's project (``brownie_project.load_project()``), ``sender`` a Brownie
+    account that nothing else uses meanwhile. ``deploy_game(market, registry)`` must create the
+    dispute game with exactly one transaction of ``sender``; without it the game's address stays
+    reserved for that account's next transaction, and no claim can be disputed until then.
+
+    Raises DeploymentFailed when a contract is not where it was predicted.
+    """
+    from brownie import chain
+
+    block = len(chain)
+    if token is None:
+        token = str(project.DevToken.deploy({"from": sender}).address)
+    nonce = int(sender.nonce)
+    registry_at, market_at, game_at = (
+        str(sender.get_deployment_address(nonce + step)) for step in range(3)
+    )
+    registry = project.ProviderRegistry.deploy(
+        token, market_at, game_at, unbonding_seconds, max_backlog_ms, {"from": sender}
+    )
+    market = project.JobMarket.deploy(
+        token, registry_at, game_at, limits.values(), {"from": sender}
+    )
+    _expect("the registry at", registry.address, registry_at)
+    _expect("the market at", market.address, market_at)
+    if deploy_game is not None:
+        _expect("the game at", deploy_game(market_at, registry_at).address, game_at)
+    _expect("the registry's market", registry.MARKET(), market_at)
+    _expect("the market's registry", market.REGISTRY(), registry_at)
+    _expect("the market's game", market.GAME(), registry.GAME())
+    return Deployment(
+        chain_id=int(chain.id),
+        block=block,
+        token=token,
+        registry=registry_at,
+        market=market_at,
+        game=game_at,
+        unbonding_seconds=unbonding_seconds,
+        max_backlog_ms=max_backlog_ms,
+        limits=limits,
+    )
+
+
+def main() -> int:
+    """Deploys to a local node and writes the deployment file."""
+    from scripts import brownie_project
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--url", default="http://127.0.0.1:8545", help="RPC of the local node")
+    parser.add_argument("--out", type=Path, required=True, help="where to write the deployment")
+    arguments = parser.parse_args()
+    with brownie_project.connected(Remote("anvil", arguments.url)) as brownie:
+        project = brownie_project.load_project()
+        deployment = deploy(project, brownie.accounts[0])
+    arguments.out.write_text(deployment.to_json())
+    print(f"deployed the market at {deployment.market}, written to {arguments.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
