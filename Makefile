@@ -8,7 +8,7 @@ PYTHON ?= python3.11
 VENV := .venv
 PY := $(VENV)/bin/python
 TOOLCHAIN := scripts/toolchain
-FORGE = $(TOOLCHAIN)/node_modules/.bin/forge
+FORGE = HOME=$(CURDIR)/build/home $(TOOLCHAIN)/node_modules/.bin/forge
 GAS := tests/snapshots/gas.forge
 PYTEST = $(PY) -m pytest $(PYTEST_ARGS)
 PYTEST_ARGS ?=

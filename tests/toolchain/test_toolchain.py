@@ -178,6 +178,7 @@ def test_brownie__sample__deploys_pays_and_reverts(
         assert brownie.chain.id == evm.CHAIN_ID
 
 
+@pytest.mark.chain
 def test_connected__twice__is_refused(anvil_node: evm.EvmNode) -> None:
     with brownie_project.connected(anvil_node):
         with pytest.raises(brownie_project.BrownieFailed, match="one connection a process"):
@@ -185,6 +186,7 @@ def test_connected__twice__is_refused(anvil_node: evm.EvmNode) -> None:
                 pytest.fail("a second connection was opened")
 
 
+@pytest.mark.chain
 def test_evm__two_nodes_at_once__have_ports_of_their_own_and_end() -> None:
     with evm.anvil() as first, evm.anvil() as second:
         assert first.url != second.url
@@ -193,6 +195,7 @@ def test_evm__two_nodes_at_once__have_ports_of_their_own_and_end() -> None:
     assert second.process.returncode is not None
 
 
+@pytest.mark.chain
 def test_evm__taken_port__fails_with_the_nodes_words(anvil_node: evm.EvmNode) -> None:
     port = int(anvil_node.url.rsplit(":", 1)[1])
     with pytest.raises(evm.NodeFailed, match="in use"):
