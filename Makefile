@@ -79,7 +79,7 @@ bench: setup ## speed of the engine against plain PyTorch
 	$(PY) -m scripts.bench
 
 vectors: setup ## write the conformance vectors anew from the specification
-	$(PY) -m protocol.spec.vectors
+	$(PY) -m protocol.spec.vectors tests/vectors
 
 clean: ## what was built, not what was installed
 	rm -rf build out cache .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
