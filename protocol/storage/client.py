@@ -94,7 +94,9 @@ class RpcClient:
             raise self.explain(error, path) from error
         return self._single([self._object(value, path) for value in answer], path)
 
-    def stream(self, path: str, *arguments: str, **options: str) -> Generator[bytes, None, None]:
+    def stream(
+        self, path: str, *arguments: str, seconds: float = 0.0, **options: str
+    ) -> Generator[bytes, None, None]:
         """An answer in pieces of at most ``config.piece_bytes``, however the server cuts it."""
         closables: list[Any] = []
         try:
@@ -105,7 +107,7 @@ class RpcClient:
                 auth=None,
                 data=None,
                 headers=None,
-                timeout=(self.config.connect_s, self.config.stall_s),
+                timeout=(self.config.connect_s, seconds or self.config.stall_s),
                 chunk_size=self.config.piece_bytes,
             )
             yield from pieces
@@ -128,7 +130,7 @@ class RpcClient:
         if isinstance(error, exceptions.DecodingError):
             return IpfsUnavailable(f"{where} answers {path} with no JSON; is it a Kubo RPC?")
         if isinstance(error, (exceptions.TimeoutError, requests.Timeout)):
-            return IpfsUnavailable(f"{where} is silent on {path} for {self.config.stall_s:g} s")
+            return IpfsUnavailable(f"{where} is silent on {path} for too long")
         if isinstance(error, exceptions.ConnectionError):
             return IpfsUnavailable(f"no {where}: start one (assay ipfs) or set ASSAY_IPFS_API")
         return IpfsUnavailable(f"{where} broke off its answer to {path}: is it being stopped?")

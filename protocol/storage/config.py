@@ -30,7 +30,8 @@ def force_private_network() -> None:
 class StorageConfig:
     """How a store reaches IPFS and how long it tries.
 
-    Times are seconds, sizes bytes.  ``stall_s`` bounds the silence between two pieces of an
+    Times are seconds, sizes bytes.  ``find_s`` is how long the node may search for content,
+    ``stall_s`` bounds the silence between two pieces of an
     answer, ``min_rate`` (bytes a second, after ``grace_s``) what a trickle may cost;
     ``attempts`` counts tries of one object, with pauses of ``backoff_s``, doubled up to
     ``backoff_max_s``.
@@ -40,6 +41,7 @@ class StorageConfig:
     cache_dir: Path = field(default_factory=default_cache)
     cache_max_bytes: int = 20 * GIB
     connect_s: float = 5.0
+    find_s: float = 10.0
     stall_s: float = 30.0
     grace_s: float = 30.0
     min_rate: int = 64 << 10
@@ -52,7 +54,7 @@ class StorageConfig:
         problems = [
             f"{name} is {getattr(self, name)!r}, wanted more than 0"
             for name in (
-                "cache_max_bytes", "connect_s", "stall_s", "grace_s", "min_rate",
+                "cache_max_bytes", "connect_s", "find_s", "stall_s", "grace_s", "min_rate",
                 "attempts", "backoff_s", "backoff_max_s", "piece_bytes",
             )
             if not getattr(self, name) > 0

@@ -214,20 +214,18 @@ class Store:
         pauses = self._pauses()
         while True:
             try:
-                self._look(cid)
-                length = str(limit - done + 1)
-                stream = self.rpc.stream("/cat", str(cid), offset=str(done), length=length)
-                with closing(stream) as pieces:
-                    for piece in pieces:
-                        if done + len(piece) > limit:
-                            raise ContentTooLarge(
-                                f"{cid} is longer than {limit} bytes; it is not what was promised"
-                            )
-                        sink.write(piece)
-                        done += len(piece)
-                        if progress is not None:
-                            progress(done, size)
-                        self._check_pace(cid, started, done, timeout)
+                left = self._check_pace(cid, started, done, timeout)
+                self._look(cid, left)
+                for piece in self._pieces(cid, done, limit - done + 1, left):
+                    if done + len(piece) > limit:
+                        raise ContentTooLarge(
+                            f"{cid} is longer than {limit} bytes; it is not what was promised"
+                        )
+                    sink.write(piece)
+                    done += len(piece)
+                    if progress is not None:
+                        progress(done, size)
+                    self._check_pace(cid, started, done, timeout)
                 if size is not None and done != size:
                     raise ContentMismatch(f"{cid} has {done} bytes, wanted {size}")
                 sink.check()
@@ -237,25 +235,34 @@ class Store:
                     sink.reset()
                     done = 0
                 self._pause(next(pauses, None), error)
-                self._check_pace(cid, started, done, timeout)
                 self._dial_again()
 
-    def _look(self, cid: Cid) -> None:
+    def _pieces(self, cid: Cid, start: int, count: int, left: float) -> Iterator[bytes]:
+        """Pieces of a file from ``start`` on; the connection is closed with the iterator."""
+        seconds = min(self.config.stall_s, left + 1.0)
+        options = {"offset": str(start), "length": str(count)}
+        with closing(self.rpc.stream("/cat", str(cid), seconds=seconds, **options)) as pieces:
+            yield from pieces
+
+    def _look(self, cid: Cid, left: float) -> None:
         """Has the node find the first block, which it says in words if it cannot."""
-        seconds = self.config.stall_s
+        seconds = min(self.config.find_s, left)
         text = f"{max(1, int(seconds * 1000))}ms"
         self.rpc.one("/block/stat", str(cid), seconds=seconds + 5.0, timeout=text)
 
-    def _check_pace(self, cid: Cid, started: float, done: int, timeout: float | None) -> None:
+    def _check_pace(self, cid: Cid, started: float, done: int, timeout: float | None) -> float:
+        """Seconds that remain; ContentTooSlow if there are none."""
         config = self.config
         elapsed = time.monotonic() - started
-        allowed = config.grace_s + config.attempts * config.stall_s + done / config.min_rate
-        if timeout is not None and elapsed > timeout:
-            raise ContentTooSlow(f"{cid}: {done} bytes in {elapsed:.1f} s, wanted all by then")
+        waits = config.attempts * (config.find_s + config.stall_s + config.backoff_max_s)
+        allowed = config.grace_s + waits + done / config.min_rate
+        if timeout is not None:
+            allowed = min(allowed, timeout)
         if elapsed > allowed:
             raise ContentTooSlow(
-                f"{cid}: {done} bytes in {elapsed:.0f} s, slower than {config.min_rate} bytes/s"
+                f"{cid}: {done} bytes in {elapsed:.1f} s; it was granted {allowed:.1f} s"
             )
+        return allowed - elapsed
 
     def _pauses(self) -> Iterator[float]:
         """Seconds to wait before each further try."""
