@@ -1,0 +1,88 @@
+"""Which jobs a provider takes: pure functions over what it knows.
+
+``judge_terms`` looks at the terms alone, before anything is fetched; ``judge_program`` at the
+fetched and checked program.  Both give the reason for a refusal, or None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocol.spec.job import Deal, GasSchedule, Task, lock_of, trace_seconds
+from provider.workload import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the person behind the provider allows.
+
+    Prices in the token's smallest unit, times in seconds, sizes in bytes.  ``margin`` multiplies
+    the estimated run time before it is compared with a clock.
+    """
+
+    min_price: int = 1
+    price_per_second: int = 0
+    max_work_seconds: float = 3600.0
+    max_memory: int = 8 << 30
+    margin: float = 2.0
+    reserve_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The provider on chain: free money, unsettled work, and whether it lost this job before."""
+
+    address: bytes
+    capabilities: int
+    stake: int
+    deposit: int
+    backlog_ms: int
+    max_backlog_ms: int
+    lost_before: bool = False
+
+
+def judge_terms(
+    task: Task, deal: Deal, me: Standing, schedule: GasSchedule, rules: Rules
+) -> str | None:
+    """Reason to refuse, from the terms alone."""
+    token, native = lock_of(deal, schedule)
+    wanted = int.from_bytes(deal.capability, "big")
+    if me.lost_before:
+        return "this provider lost an earlier attempt at the job"
+    if wanted & ~me.capabilities:
+        return f"the job wants capabilities {wanted:#x}, this provider has {me.capabilities:#x}"
+    if deal.price_ceiling < rules.min_price:
+        return f"price {deal.price_ceiling} is below the minimum {rules.min_price}"
+    if me.stake < token:
+        return f"the lock takes {token} of stake, {me.stake} is free: stake more"
+    if me.deposit < native:
+        return f"the lock takes {native} wei of deposit, {me.deposit} is free: deposit more"
+    if me.backlog_ms + deal.work_ms > me.max_backlog_ms:
+        total = me.backlog_ms + deal.work_ms
+        return f"unsettled work would be {total} ms, at most {me.max_backlog_ms} is allowed"
+    if deal.work_ms > rules.max_work_seconds * 1000:
+        return f"the job declares {deal.work_ms} ms of work, at most {rules.max_work_seconds} s"
+    if task.task_count != 1 or task.first_step != 0:
+        return "batches and resumed jobs are not supported yet"
+    return None
+
+
+def judge_program(
+    deal: Deal, work: Work, run_seconds: float, rules: Rules, memory_free: int
+) -> str | None:
+    """Reason to refuse, once the program is known. ``run_seconds`` is this machine's estimate."""
+    most = min(rules.max_memory, memory_free) if memory_free else rules.max_memory
+    if work.memory > most:
+        return f"the program needs {work.memory} bytes, {most} are available"
+    need = run_seconds * rules.margin + rules.reserve_seconds
+    if need > deal.run_seconds:
+        return f"a run takes {need:.1f} s with margin, the job allows {deal.run_seconds} s"
+    if run_seconds * 1000 > deal.work_ms:
+        return (
+            f"a run takes {run_seconds * 1000:.0f} ms, the job declares {deal.work_ms} ms: its "
+            f"dispute clocks ({trace_seconds(deal.work_ms)} s to build a trace) would be too short"
+        )
+    fair = int(run_seconds * rules.price_per_second)
+    if deal.price_ceiling < fair:
+        return f"price {deal.price_ceiling} is below {fair} for {run_seconds:.2f} s of work"
+    return None
