@@ -1,16 +1,12 @@
 """Vectors that the Solidity reader of programs and trees is tested with, written by the spec.
 
-    python -m tests.differential.program_vectors     # rewrites tests/vectors/solidity/*.json
-
-Each file is what one forge test reads; ``test_program_solidity.py`` keeps file and spec in step.
+``solidity_vectors`` writes them to files.
 """
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from protocol.spec import encoding, trees
 from protocol.spec.constants import BLOCK_BYTES, MAGIC, TAG_INSTANCE, TAG_TEMPLATE, WORD
@@ -39,7 +35,6 @@ from protocol.spec.types import (
     View,
 )
 
-FOLDER = Path(__file__).parents[1] / "vectors" / "solidity"
 Random = random.Random
 
 # --- random parts of programs: anything the encoder can write, legal or not -----------------------
@@ -333,25 +328,3 @@ def _program_vector(rng: Random) -> dict[str, object]:
             trees.tagged(TAG_INSTANCE, encoding.encode_instance(phase.instances[6]))
         ),
     }
-
-
-FILES: dict[str, Callable[[], dict[str, object]]] = {
-    "decoder.json": decoder_vectors,
-    "trees.json": tree_vectors,
-}
-
-
-def text(name: str) -> str:
-    """The contents of one file."""
-    return json.dumps(FILES[name](), indent=0) + "\n"
-
-
-def main() -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        (FOLDER / name).write_text(text(name))
-        print(f"{FOLDER / name}: {(FOLDER / name).stat().st_size} bytes")
-
-
-if __name__ == "__main__":
-    main()

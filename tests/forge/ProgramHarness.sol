@@ -10,6 +10,7 @@ import {
     ProgramDecoder,
     Template
 } from "../../contracts/libraries/ProgramDecoder.sol";
+import {BlockRun, Scalars, TensorElement} from "../../contracts/libraries/TensorElement.sol";
 import {InitKind} from "../../contracts/types/Machine.sol";
 
 /// @notice External calls around the internal libraries, so that data comes as calldata and a
@@ -96,5 +97,17 @@ contract ProgramHarness {
         returns (bytes32)
     {
         return BlockTree.phaseHash(head, instances, nexts);
+    }
+
+    function element(
+        bytes calldata data,
+        bytes32[] calldata roots,
+        BlockRun[] calldata runs,
+        Scalars calldata scalars,
+        uint256 i
+    ) external view returns (uint256 bits, uint256 used) {
+        used = gasleft();
+        bits = TensorElement.element(data, roots, runs, scalars, i);
+        used -= gasleft();
     }
 }

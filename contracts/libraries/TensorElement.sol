@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {Kind, NONE8} from "../types/Machine.sol";
+import {AffineView, Cursor, Operand, Span} from "./AffineView.sol";
+import {BlockTree} from "./BlockTree.sol";
+import {Frame, Microcode} from "./Microcode.sol";
+import {ProgramDecoder, Template} from "./ProgramDecoder.sol";
+
+/// @notice A run of an operand's blocks and the siblings that prove it.
+struct BlockRun {
+    uint8 slot;
+    uint64 first; // number of its first block
+    bytes blocks;
+    bytes32[] siblings;
+}
+
+/// @notice Program scalars of one step: its number in the job and in its phase, and the seed.
+struct Scalars {
+    int64 step;
+    int64 phaseStep;
+    int64 seed;
+}
+
+/// @title One output element of one operation, recomputed
+/// @notice Twin of `element` in protocol/spec/operations.py.
+library TensorElement {
+    /// @notice Element `got` of an output of `count` elements.
+    error NoSuchElement(uint256 got, uint256 count);
+    /// @notice One bare block root for each slot: `got` roots, `wanted` slots.
+    error WrongRootCount(uint256 got, uint256 wanted);
+    /// @notice Blocks of operand `slot` prove `got`, its root is `wanted`.
+    error WrongRoot(uint256 slot, bytes32 got, bytes32 wanted);
+    /// @notice This kind of operation is not recomputed here.
+    error KindNotSupported(Kind kind);
+
+    /// @param data the template's encoding
+    /// @param roots bare block root of each operand
+    /// @param runs proven blocks of the operands
+    /// @param i flattened output index
+    /// @return bits of the element, in the low bits
+    function element(
+        bytes calldata data,
+        bytes32[] calldata roots,
+        BlockRun[] calldata runs,
+        Scalars calldata scalars,
+        uint256 i
+    ) internal pure returns (uint256 bits) {
+        Template memory t = ProgramDecoder.template(data);
+        uint256 count = _elements(t);
+        if (i >= count) revert NoSuchElement(i, count);
+        Operand[] memory operands = _operands(t, roots, runs);
+
+        Frame memory f = _frame(t, operands, scalars, i);
+        if (_isDead(t, operands, f)) {
+            return AffineView.store(t.dtype, AffineView.literal(t.dtype, t.dead));
+        }
+        if (t.kind != Kind.MAP) revert KindNotSupported(t.kind);
+        return AffineView.store(t.dtype, Microcode.run(f, t.postAt, t.postCount));
+    }
+
+    // --- internals ----------------------------------------------------------------------------
+
+    /// @dev Checks every run against its operand's root and places its blocks in memory.
+    function _operands(Template memory t, bytes32[] calldata roots, BlockRun[] calldata runs)
+        private
+        pure
+        returns (Operand[] memory operands)
+    {
+        if (roots.length != t.slots) revert WrongRootCount(roots.length, t.slots);
+        operands = new Operand[](t.slots);
+        uint256[] memory lengths = new uint256[](t.slots);
+        for (uint256 k; k < runs.length; ++k) {
+            if (runs[k].slot >= t.slots) {
+                revert AffineView.NoSuchOperand(runs[k].slot, t.slots);
+            }
+            ++lengths[runs[k].slot];
+        }
+        for (uint256 k; k < t.slots; ++k) {
+            (operands[k].dtype, operands[k].count) = ProgramDecoder.slot(t, k);
+            operands[k].spans = new Span[](lengths[k]);
+        }
+        for (uint256 k; k < runs.length; ++k) {
+            uint256 slot = runs[k].slot;
+            operands[slot].spans[--lengths[slot]] = _prove(operands[slot], roots[slot], runs[k]);
+        }
+    }
+
+    function _prove(Operand memory operand, bytes32 wanted, BlockRun calldata run)
+        private
+        pure
+        returns (Span memory span)
+    {
+        uint256 size = operand.count << AffineView.sizeBits(operand.dtype);
+        (bytes32 root, uint256 at) =
+            BlockTree.rootOfRun(run.blocks, run.first, size, run.siblings);
+        if (root != wanted) revert WrongRoot(run.slot, root, wanted);
+        span.from = uint256(run.first) << 9;
+        span.to = span.from + run.blocks.length;
+        span.data = at;
+    }
+
+    function _frame(
+        Template memory t,
+        Operand[] memory operands,
+        Scalars calldata scalars,
+        uint256 i
+    ) private pure returns (Frame memory f) {
+        f.registers = new uint256[](256); // any register number is inside
+        f.ops = Microcode.table();
+        f.views = new Cursor[](t.views.length);
+        for (uint256 k; k < t.views.length; ++k) {
+            f.views[k] = AffineView.open(operands, t.views[k], i);
+        }
+        f.i = i;
+        f.shape = t.shape;
+        f.dims = t.dims;
+        f.rshape = t.r;
+        (f.step, f.phaseStep, f.seed) = (scalars.step, scalars.phaseStep, scalars.seed);
+    }
+
+    function _isDead(Template memory t, Operand[] memory operands, Frame memory f)
+        private
+        pure
+        returns (bool)
+    {
+        if (t.liveOut == NONE8) return false;
+        return int256(Microcode.coordinate(f, t.liveAxis)) >= AffineView.live(operands, t.liveOut);
+    }
+
+    function _elements(Template memory t) private pure returns (uint256 count) {
+        count = 1;
+        for (uint256 k; k < t.dims; ++k) {
+            count *= uint32(t.shape >> (224 - 32 * k));
+        }
+    }
+}

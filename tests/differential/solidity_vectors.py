@@ -1,0 +1,38 @@
+"""Writes the vectors that the forge tests read: ``python -m tests.differential.solidity_vectors``.
+
+``test_program_solidity.py`` keeps the files in step with the spec.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.differential.element_vectors import instruction_vectors, map_vectors
+from tests.differential.program_vectors import decoder_vectors, tree_vectors
+
+FOLDER = Path(__file__).parents[1] / "vectors" / "solidity"
+
+FILES: dict[str, Callable[[], dict[str, object]]] = {
+    "decoder.json": decoder_vectors,
+    "trees.json": tree_vectors,
+    "instructions.json": instruction_vectors,
+    "map.json": map_vectors,
+}
+
+
+def text(name: str) -> str:
+    """The contents of one file."""
+    return json.dumps(FILES[name](), indent=0) + "\n"
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        (FOLDER / name).write_text(text(name))
+        print(f"{FOLDER / name}: {(FOLDER / name).stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

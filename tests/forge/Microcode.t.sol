@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {Frame, Microcode} from "../../contracts/libraries/Microcode.sol";
+import {vm} from "./Vm.sol";
+
+/// @notice Runs rows of instruction vectors: instruction, registers 0 to 2, result.
+contract MicrocodeHarness {
+    uint256 private constant ROW = 40;
+
+    /// @return row the first row whose result differs, or their number
+    /// @return got its result
+    /// @return worst the most gas that one instruction took
+    function rows(bytes calldata data)
+        external
+        view
+        returns (uint256 row, uint256 got, uint256 worst)
+    {
+        Frame memory f;
+        f.registers = new uint256[](256);
+        f.ops = Microcode.table();
+        for (; row * ROW < data.length; ++row) {
+            uint256 at = row * ROW;
+            for (uint256 k; k < 3; ++k) {
+                f.registers[k] = _long(data, at + 8 + 8 * k);
+            }
+            uint256 code;
+            assembly {
+                code := add(data.offset, at)
+            }
+            uint256 gas_ = gasleft();
+            got = Microcode.run(f, code, 1);
+            gas_ -= gasleft();
+            if (gas_ > worst) worst = gas_;
+            if (got != _long(data, at + 32)) break;
+        }
+    }
+
+    function _long(bytes calldata data, uint256 at) private pure returns (uint256) {
+        return uint256(int256(int64(uint64(bytes8(data[at:at + 8])))));
+    }
+}
+
+contract MicrocodeTest {
+    string private constant FILE = "tests/vectors/solidity/instructions.json";
+    MicrocodeHarness private immutable harness = new MicrocodeHarness();
+
+    event Gas(string op, uint256 worst);
+
+    function test_run__everyOpcodeOnRowsOfTheSpec__givesItsResult() public {
+        string memory json = vm.readFile(FILE);
+        string[] memory names = vm.parseJsonKeys(json, ".rows");
+        require(names.length >= 40, "too few opcodes");
+        for (uint256 k; k < names.length; ++k) {
+            bytes memory data = vm.parseJsonBytes(json, string.concat(".rows.", names[k]));
+            (uint256 row, uint256 got, uint256 worst) = harness.rows(data);
+            emit Gas(names[k], worst);
+            require(
+                row * 40 == data.length,
+                string.concat(names[k], " row ", vm.toString(row), " gives ", vm.toString(got))
+            );
+        }
+    }
+}
