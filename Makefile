@@ -51,7 +51,7 @@ lint: setup ## ruff, types, who imports what, length and words of files
 	$(PY) -m scripts.check_tree
 
 contracts: setup ## build the contracts, with forge and with Brownie
-	$(FORGE) build --skip test
+	$(FORGE) build --sizes --skip test
 	$(PY) -m scripts.brownie_project
 
 forge-test: setup ## unit, fuzz and invariant tests in Solidity

@@ -57,6 +57,7 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "llvmlite": ("provider.engine", "tests"),
     "numba": ("provider.engine", "scripts", "tests"),
     "numpy": _OFF_CHAIN,
+    "psutil": ("tests",),
     "pynvml": ("provider", "tests"),
     "pytest": ("tests",),
     "requests": ("protocol.chain", "protocol.storage", "tests"),

@@ -1,9 +1,10 @@
-"""What every test shares: hypothesis without surprises, and nodes on free ports."""
+"""What every test shares: hypothesis without surprises, nodes on free ports, no process left."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -19,6 +20,40 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("assay")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips what is marked ``gpu`` where torch sees no CUDA device."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def _children() -> dict[int, str]:
+    """Living descendants of this process: pid → command line."""
+    found: dict[int, str] = {}
+    for child in psutil.Process().children(recursive=True):
+        try:
+            line = " ".join(child.cmdline())
+            if child.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in line:
+                found[child.pid] = line
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_left() -> Iterator[None]:
+    """Set up before every other fixture, so that it looks when all others are torn down."""
+    before = set(_children())
+    yield
+    left = {pid: line for pid, line in _children().items() if pid not in before}
+    assert not left, f"the tests left these processes: {left}"
 
 
 @pytest.fixture(scope="session")
