@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -44,15 +45,10 @@ def test_judge_terms__everything_fits__accepts() -> None:
     ],
 )
 def test_judge_terms__one_thing_short__says_which(
-    deal: dict[str, bytes], me: dict[str, int], rules: dict[str, float], reason: str
+    deal: dict[str, Any], me: dict[str, Any], rules: dict[str, Any], reason: str
 ) -> None:
-    got = judge_terms(
-        TASK,
-        replace(DEAL, **deal),  # type: ignore[arg-type]
-        replace(ME, **me),
-        SCHEDULE,
-        replace(RULES, **rules),  # type: ignore[arg-type]
-    )
+    terms, standing = replace(DEAL, **deal), replace(ME, **me)
+    got = judge_terms(TASK, terms, standing, SCHEDULE, replace(RULES, **rules))
     assert got is not None
     assert reason in got
 
@@ -74,11 +70,9 @@ def test_judge_terms__batch__refuses() -> None:
     ],
 )
 def test_judge_program__one_thing_short__says_which(
-    seconds: float, memory_free: int, rules: dict[str, int], reason: str
+    seconds: float, memory_free: int, rules: dict[str, Any], reason: str
 ) -> None:
-    got = judge_program(
-        DEAL, WORK, seconds, replace(RULES, **rules), memory_free  # type: ignore[arg-type]
-    )
+    got = judge_program(DEAL, WORK, seconds, replace(RULES, **rules), memory_free)
     assert got is not None
     assert reason in got
 
