@@ -3,8 +3,8 @@
 ``DIR/KIND/XY/ROOT`` holds the raw bytes (a reader may map them), ``ROOT.meta`` beside it their
 length, modification time and two checksums, for a cheap check at every load; the full check is
 the root itself.  Files appear whole (written aside, synced, renamed), the record after the bytes;
-locks by the first digits of the root make processes that want the same thing fetch it once.  The least recently
-used entries go when the cache is larger than its bound; whoever has one mapped keeps it.
+locks by the first digits of the root make processes that want one thing fetch it once.  The least
+recently used entries go when the cache is over its bound; whoever has one mapped keeps it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 ``ipfshttpclient.connect`` refuses every daemon newer than 0.7, ``Client`` does not.  Three of its
 habits are worked around here, and only here: ``swarm.connect`` splits an address into letters,
-``cat`` takes a whole answer into memory however long, and its connection pool passes an argument
-that urllib3 warns about.
+``cat`` holds bytes back until a chunk of the server's choice is full, and its connection pool
+passes an argument that urllib3 warns about.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 import ipfshttpclient
 import requests
+import urllib3
 from ipfshttpclient import exceptions
 from ipfshttpclient.multipart import stream_files
 
@@ -100,7 +101,7 @@ class RpcClient:
         """An answer in pieces of at most ``config.piece_bytes``, however the server cuts it."""
         closables: list[Any] = []
         try:
-            closables, pieces = self._http._request(
+            closables, _ = self._http._request(
                 "POST",
                 path,
                 [*dashed(options).items(), *(("arg", value) for value in arguments)],
@@ -110,7 +111,9 @@ class RpcClient:
                 timeout=(self.config.connect_s, seconds or self.config.stall_s),
                 chunk_size=self.config.piece_bytes,
             )
-            yield from pieces
+            # What has come, without waiting for a piece to fill: a trickle must show.
+            while piece := closables[0].raw.read1(self.config.piece_bytes):
+                yield piece
         except ERRORS as error:
             raise self.explain(error, path) from error
         finally:
@@ -129,7 +132,7 @@ class RpcClient:
             return IpfsRefused(f"{where} refuses {path}: {error.original}; is it a Kubo RPC?")
         if isinstance(error, exceptions.DecodingError):
             return IpfsUnavailable(f"{where} answers {path} with no JSON; is it a Kubo RPC?")
-        if isinstance(error, (exceptions.TimeoutError, requests.Timeout)):
+        if isinstance(error, TIMEOUTS):
             return IpfsUnavailable(f"{where} is silent on {path} for too long")
         if isinstance(error, exceptions.ConnectionError):
             return IpfsUnavailable(f"no {where}: start one (assay ipfs) or set ASSAY_IPFS_API")
@@ -153,5 +156,6 @@ def dashed(options: dict[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in options.items()}
 
 
-ERRORS: Final = (exceptions.Error, requests.RequestException)
+ERRORS: Final = (exceptions.Error, requests.RequestException, urllib3.exceptions.HTTPError)
 """What ``ipfshttpclient`` raises, and what it lets through while an answer is being read."""
+TIMEOUTS: Final = (exceptions.TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)
