@@ -6,8 +6,9 @@ import {Deal, Task} from "../types/JobTerms.sol";
 import {CLAIM_TYPEHASH} from "../types/Constants.sol";
 
 /// @title Hashes of terms and claims
-/// @dev The EIP-712 types, written once. `abi.encode` of a static struct is its words in order,
-/// which is what EIP-712 asks for; it also refuses calldata words that do not fit their types.
+/// @dev The EIP-712 types, written once. A static struct in calldata is its words in order, which
+/// is what EIP-712 asks for, so it is copied whole. Words that do not fit their types hash to what
+/// nobody can post: encoding the event of `post` refuses them.
 library Terms {
     bytes private constant TASK_TYPE =
         "Task(address referee,bytes32 programRoot,bytes32 constantsRoot,bytes32 inputsRoot,"
@@ -24,12 +25,24 @@ library Terms {
     bytes32 internal constant TERMS_TYPEHASH =
         keccak256(abi.encodePacked("JobTerms(Task task,Deal deal)", DEAL_TYPE, TASK_TYPE));
 
-    function hashTask(Task calldata task) internal pure returns (bytes32) {
-        return keccak256(abi.encode(TASK_TYPEHASH, task));
+    function hashTask(Task calldata task) internal pure returns (bytes32 hash) {
+        bytes32 typehash = TASK_TYPEHASH;
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, typehash)
+            calldatacopy(add(free, 32), task, mul(9, 32))
+            hash := keccak256(free, mul(10, 32))
+        }
     }
 
-    function hashDeal(Deal calldata deal) internal pure returns (bytes32) {
-        return keccak256(abi.encode(DEAL_TYPEHASH, deal));
+    function hashDeal(Deal calldata deal) internal pure returns (bytes32 hash) {
+        bytes32 typehash = DEAL_TYPEHASH;
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, typehash)
+            calldatacopy(add(free, 32), deal, mul(14, 32))
+            hash := keccak256(free, mul(15, 32))
+        }
     }
 
     /// @dev Struct hash of the terms; the domain makes a jobHash of it.
