@@ -9,7 +9,6 @@ VENV := .venv
 PY := $(VENV)/bin/python
 TOOLCHAIN := scripts/toolchain
 FORGE = HOME=$(CURDIR)/build/home $(TOOLCHAIN)/node_modules/.bin/forge
-GAS := tests/snapshots/gas.forge
 PYTEST = $(PY) -m pytest $(PYTEST_ARGS)
 PYTEST_ARGS ?=
 
@@ -57,16 +56,16 @@ contracts: setup ## build the contracts, with forge and with Brownie
 forge-test: setup ## unit, fuzz and invariant tests in Solidity
 	$(FORGE) test
 
-snapshot: setup ## gas of each forge test against the figures in git
-	$(FORGE) snapshot --check $(GAS)
+snapshot: setup ## gas of every transaction of a job against the figures in git
+	$(PYTEST) tests/contracts/test_gas.py
 
 snapshot-update: setup ## write those figures anew
-	$(FORGE) snapshot --snap $(GAS)
+	$(PY) -m tests.contracts.test_gas
 
 test-fast: setup ## Python tests without chain and without long ones
 	$(PYTEST) -m 'not chain and not long'
 
-test: lint forge-test snapshot ## what CI runs: all but the long tests
+test: lint forge-test ## what CI runs: all but the long tests
 	$(PYTEST) -m 'not long'
 
 test-long: setup ## the long tests
