@@ -1,0 +1,181 @@
+"""All data of a job, published and fetched as one.
+
+What comes back from ``fetch_job`` is checked: roots against the job's terms, the program against
+``legal``, the tensors against the program's declarations.  Whoever accepts, verifies or challenges
+a job starts here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from protocol.spec import legality
+from protocol.spec.constants import MAX_PROGRAM_BYTES
+from protocol.spec.encoding import decode, encode, program_root
+from protocol.spec.errors import DecodeError, TensorMismatch
+from protocol.spec.interpreter import check_steps, check_tensors
+from protocol.spec.job import Task, unpack_steps
+from protocol.spec.types import Array, Program, TensorDecl
+from protocol.storage.bundle import fetch_blob, fetch_tensors, publish_tensors
+from protocol.storage.cache import Cache
+from protocol.storage.errors import ContentMismatch
+from protocol.storage.locators import JobLocators, ResultLocators
+from protocol.storage.store import Progress, Store
+
+MAX_JOB_BYTES: Final = 16 << 30
+"""Most bytes of constants, and of inputs, that are fetched unless a caller says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobData:
+    """A job's program and tensors, checked; tensors may be mapped read-only from the cache."""
+
+    program: Program
+    constants: list[Array]
+    inputs: list[Array]
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobRoots:
+    """What a job commits to, and where it lies."""
+
+    program: bytes
+    constants: bytes
+    inputs: bytes
+    locators: JobLocators
+
+
+def output_decls(program: Program) -> tuple[TensorDecl, ...]:
+    """Dtype and shape of each output, in order."""
+    return tuple(program.states[n].tensor for n in program.outputs)
+
+
+def publish_job(
+    store: Store,
+    program: Program,
+    constants: Sequence[Array],
+    inputs: Sequence[Array],
+    *,
+    peers: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> JobRoots:
+    """Add program, constants and inputs to the store, pinned.
+
+    Raises IllegalProgram or TensorMismatch before anything is published.
+    """
+    legality.check(program)
+    check_tensors("constant", program.constants, constants)
+    check_tensors("input", program.inputs, inputs)
+    code = store.put_bytes(encode(program))
+    weights = publish_tensors(store, constants, progress)
+    data = publish_tensors(store, inputs)
+    locators = JobLocators(code, weights.cid, data.cid, tuple(peers))
+    return JobRoots(program_root(program), weights.root, data.root, locators)
+
+
+def fetch_program(
+    store: Store, cache: Cache, locators: JobLocators, root: bytes, timeout: float | None = None
+) -> Program:
+    """The program with this root. ContentMismatch if the bytes are not it."""
+
+    def verify(data: bytes) -> None:
+        try:
+            found = program_root(decode(data))
+        except DecodeError as error:
+            raise ContentMismatch(f"{locators.program} is no program: {error}") from error
+        if found != root:
+            raise ContentMismatch(
+                f"{locators.program} is a program of root 0x{found.hex()}, "
+                f"committed is 0x{root.hex()}"
+            )
+
+    cid = locators.program
+    return decode(
+        fetch_blob(
+            store, cache, "program", cid, root, verify, MAX_PROGRAM_BYTES, timeout=timeout
+        )
+    )
+
+
+def fetch_job(
+    store: Store,
+    cache: Cache,
+    task: Task,
+    locators: JobLocators,
+    *,
+    max_bytes: int = MAX_JOB_BYTES,
+    progress: Progress | None = None,
+    timeout: float | None = None,
+) -> JobData:
+    """Everything a run of the job needs, checked against its terms.
+
+    ``timeout`` (seconds) bounds each object.  Raises ContentMissing, ContentMismatch,
+    ContentTooLarge, IpfsUnavailable for the data; IllegalProgram, LimitExceeded for the program;
+    TensorMismatch for a constant beyond its declared bound.
+    """
+    store.connect(locators.peers)
+    program = fetch_program(store, cache, locators, task.program_root, timeout)
+    legality.check(program)
+    steps = check_steps(program, unpack_steps(task.steps, len(program.phases)))
+    constants = fetch_tensors(
+        store,
+        cache,
+        locators.constants,
+        task.constants_root,
+        declared=program.constants,
+        max_bytes=max_bytes,
+        progress=progress,
+        timeout=timeout,
+    )
+    inputs = fetch_tensors(
+        store,
+        cache,
+        locators.inputs,
+        task.inputs_root,
+        declared=program.inputs,
+        max_bytes=max_bytes,
+        timeout=timeout,
+    )
+    check_tensors("constant", program.constants, constants)
+    return JobData(program, constants, inputs, steps)
+
+
+def publish_result(
+    store: Store, program: Program, outputs: Sequence[Array], peers: Sequence[str] = ()
+) -> tuple[bytes, ResultLocators]:
+    """Add the outputs to the store, pinned: the result root, and where they are."""
+    decls = output_decls(program)
+    if len(decls) != len(outputs):
+        raise TensorMismatch(f"got {len(outputs)} outputs, the program has {len(decls)}")
+    check_tensors("output", decls, outputs)
+    published = publish_tensors(store, outputs)
+    return published.root, ResultLocators(published.cid, tuple(peers))
+
+
+def fetch_result(
+    store: Store,
+    cache: Cache,
+    program: Program,
+    root: bytes,
+    locators: ResultLocators,
+    *,
+    progress: Progress | None = None,
+    timeout: float | None = None,
+) -> list[Array]:
+    """The outputs that ``root`` commits to, checked against it and the program."""
+    decls = output_decls(program)
+    store.connect(locators.peers)
+    total = sum(d.nbytes for d in decls)
+    return fetch_tensors(
+        store,
+        cache,
+        locators.outputs,
+        root,
+        declared=decls,
+        max_bytes=total,
+        progress=progress,
+        timeout=timeout,
+    )
