@@ -9,7 +9,7 @@ instructions, so the version of the library never matters to who runs or checks 
 from __future__ import annotations
 
 from protocol.spec.library.activation import erf, gelu, gelu_tanh, tanh
-from protocol.spec.library.algebraic import reciprocal, rsqrt
+from protocol.spec.library.algebraic import power, power_constant, power_int, reciprocal, rsqrt
 from protocol.spec.library.exponential import (
     exp,
     exp2,
@@ -30,8 +30,13 @@ from protocol.spec.library.quantise import (
     quantise_scaled,
     scale,
 )
+from protocol.spec.library.random import normal, philox4x32_10, uniform
+from protocol.spec.library.trigonometric import atan, atan2, cos, sin
 
 __all__ = [
+    "atan",
+    "atan2",
+    "cos",
     "dequantise",
     "erf",
     "exp",
@@ -42,9 +47,14 @@ __all__ = [
     "gelu_tanh",
     "inv_scale",
     "log",
+    "log10",
     "log1p",
     "log2",
-    "log10",
+    "normal",
+    "philox4x32_10",
+    "power",
+    "power_constant",
+    "power_int",
     "quantise",
     "quantise_scaled",
     "reciprocal",
@@ -52,6 +62,8 @@ __all__ = [
     "scale",
     "sigmoid",
     "silu",
+    "sin",
     "softplus",
     "tanh",
+    "uniform",
 ]

@@ -88,11 +88,16 @@ def _log_specials(x: RegF, y: RegF) -> RegF:
     return code.real(0.0).lt(x).where(x.lt(math.inf).where(y, x), rest)
 
 
-def log(x: RegF) -> RegF:
-    """Natural logarithm, subnormals included. NaN and x < 0: NaN; +-0: -inf; +inf: inf; 1: +0."""
+def positive_log(x: RegF) -> RegF:
+    """``log`` for finite x > 0 alone: anything for the others."""
     e, m = _log_parts(x)
     n, f = e.to_f32(), m - 1.0
-    return _log_specials(x, n * LN2_HIGH + (f - (_log1p_tail(f) - n * LN2_LOW)))
+    return n * LN2_HIGH + (f - (_log1p_tail(f) - n * LN2_LOW))
+
+
+def log(x: RegF) -> RegF:
+    """Natural logarithm, subnormals included. NaN and x < 0: NaN; +-0: -inf; +inf: inf; 1: +0."""
+    return _log_specials(x, positive_log(x))
 
 
 def log2(x: RegF) -> RegF:
