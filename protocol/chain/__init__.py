@@ -1,0 +1,8 @@
+"""The chain: the only code that talks to an EVM node.
+
+``config`` says which node, contracts and key; ``chain.Chain`` reads the contracts at one block;
+``events.History`` follows their logs through reorgs; ``transactions.Sender`` is the one path that
+simulates, signs, sends, replaces and waits.  ``book`` (what the logs mean) and ``fees`` are pure.
+"""
+
+from __future__ import annotations

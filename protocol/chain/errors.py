@@ -1,0 +1,121 @@
+"""Errors of the chain package, and the one table that says which of them are worth a retry.
+
+Refusals by a contract have classes of their own, named as in Solidity: ``protocol.chain.reverts``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.spec.errors import AssayError
+
+
+class ChainError(AssayError):
+    """Something between this process and the contracts went wrong."""
+
+
+class ChainConfigError(ChainError):
+    """The configuration or the deployment file cannot be used."""
+
+
+class NodeUnavailable(ChainError):
+    """No node answers at the RPC address, it breaks off, or it limits the rate of requests."""
+
+
+class NodeRefused(ChainError):
+    """The node answered a request with an error that asking again will not change."""
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RangeTooLarge(NodeRefused):
+    """The node gives fewer logs, or logs of fewer blocks, in one answer."""
+
+
+class BlockUnavailable(ChainError):
+    """The node does not know a block that it knew, or should know."""
+
+
+class Reorganised(ChainError):
+    """Blocks were replaced while they were read: read again."""
+
+
+class WrongChain(ChainError):
+    """The node is of another chain than the deployment, or the contracts are not there."""
+
+
+class WalletError(ChainError):
+    """No key, or one that cannot be read."""
+
+
+class InsufficientFunds(ChainError):
+    """The wallet lacks native money for the value and the gas of a transaction."""
+
+
+class FeeTooHigh(ChainError):
+    """The chain asks for more than the configured cap on the price of gas."""
+
+
+class GasTooHigh(ChainError):
+    """A transaction needs more gas than the configured cap."""
+
+
+class Unprofitable(ChainError):
+    """A transaction costs more than it is worth to the caller."""
+
+
+class NonceTooLow(ChainError):
+    """Another transaction of the same key was mined in this one's place."""
+
+
+class Underpriced(ChainError):
+    """The node wants a higher fee for this transaction, or for one that replaces another."""
+
+
+class AlreadyKnown(ChainError):
+    """The node has this very transaction already."""
+
+
+class TransactionFailed(ChainError):
+    """A transaction was mined and failed, with no refusal by a contract to show for it."""
+
+
+class TransactionPending(ChainError):
+    """A transaction was not mined in time. It may still be; nothing is lost by starting again."""
+
+
+class Interrupted(ChainError):
+    """A stop was asked for in the middle of a wait."""
+
+
+RETRIES: Final[dict[type[ChainError], bool]] = {
+    NodeUnavailable: True,
+    BlockUnavailable: True,
+    Reorganised: True,
+    NonceTooLow: True,
+    Underpriced: True,
+    AlreadyKnown: True,
+    TransactionPending: True,
+    FeeTooHigh: True,
+    InsufficientFunds: True,
+    RangeTooLarge: False,
+    NodeRefused: False,
+    GasTooHigh: False,
+    Unprofitable: False,
+    TransactionFailed: False,
+    WrongChain: False,
+    ChainConfigError: False,
+    WalletError: False,
+    Interrupted: False,
+}
+"""Whether a later try may succeed with nothing changed here.  Contract refusals stop."""
+
+
+def retries(error: ChainError) -> bool:
+    """Whether ``error`` is worth another try, by the nearest class in RETRIES (else no)."""
+    for kind in type(error).__mro__:
+        if kind in RETRIES:
+            return RETRIES[kind]
+    return False

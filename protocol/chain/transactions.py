@@ -1,0 +1,364 @@
+"""The one path that sends: simulate, estimate, sign, send, replace, wait.
+
+A sender keeps nothing on disk.  After a kill it finds its own unmined transactions by the
+difference between the account's pending and mined nonces, gives them time, and then takes their
+place.  What they meant to do is decided anew from the chain's state by the caller, so a call that
+turns out to be done already is success (``already``).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final
+
+from protocol.chain.chain import Chain, hex_bytes, quantity
+from protocol.chain.contracts import Call
+from protocol.chain.deployment import checksum
+from protocol.chain.errors import (
+    AlreadyKnown,
+    BlockUnavailable,
+    GasTooHigh,
+    InsufficientFunds,
+    NodeRefused,
+    NonceTooLow,
+    TransactionFailed,
+    TransactionPending,
+    Underpriced,
+    Unprofitable,
+    WalletError,
+)
+from protocol.chain.fees import Fees, bumped, suggest
+from protocol.chain.reverts import Reverted, of_bytes
+from protocol.chain.rpc import CallReverted
+from protocol.chain.wallet import Wallet
+
+log: Final = logging.getLogger("assay.chain")
+
+NOBODY: Final = bytes(20)
+Already = Callable[[Reverted], bool]
+"""Says of a refusal whether it means that somebody did the same before."""
+
+
+class Result(Enum):
+    """How a send ended."""
+
+    MINED = "mined"
+    ALREADY_DONE = "already done"
+    DRY_RUN = "dry run"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a send did.  ``tx``, ``block``, ``gas`` and ``paid`` (wei) when it was mined."""
+
+    result: Result
+    call: Call
+    tx: bytes = b""
+    block: int = 0
+    gas: int = 0
+    paid: int = 0
+    logs: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Quote:
+    """Gas that a call would use, and wei that it would cost now."""
+
+    gas: int
+    fees: Fees
+
+    @property
+    def cost(self) -> int:
+        """Wei."""
+        return self.gas * self.fees.expected
+
+
+@dataclass
+class _Flight:
+    """A nonce of ours with everything that was sent for it, newest last."""
+
+    nonce: int
+    gas: int
+    fees: Fees
+    sent: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+class Sender:
+    """Sends calls from one wallet, one at a time; safe to share between threads.
+
+    Without a wallet everything is a dry run: calls are simulated as from ``dry_run_as`` and
+    nothing is sent.  ``clock`` gives seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        wallet: Wallet | None,
+        *,
+        dry_run_as: bytes = NOBODY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.chain = chain
+        self.wallet = wallet
+        self.address = wallet.address if wallet else dry_run_as
+        self._config = chain.config
+        self._rpc = chain.rpc
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    # --- without sending --------------------------------------------------------------------------
+
+    def _fields(self, call: Call) -> dict[str, str]:
+        return {
+            "from": checksum(self.address),
+            "to": checksum(call.to),
+            "data": "0x" + call.data.hex(),
+            "value": hex(call.value),
+        }
+
+    def simulate(self, call: Call, block: str = "pending") -> bytes:
+        """What the call would return in the next block.
+
+        Raises a class of ``protocol.chain.reverts`` when a contract refuses, InsufficientFunds
+        when the wallet lacks the value.
+        """
+        try:
+            return hex_bytes(self._rpc.call("eth_call", self._fields(call), block))
+        except CallReverted as error:
+            raise of_bytes(call.what, error.data, str(error)) from None
+        except InsufficientFunds as error:
+            raise self._poor(call, call.value) from error
+
+    def fees(self) -> Fees:
+        """Fees for now.  Raises FeeTooHigh beyond the configured cap."""
+        latest = self._rpc.call("eth_getBlockByNumber", "latest", False)
+        if not isinstance(latest, dict):
+            raise BlockUnavailable("the node knows no newest block: it is starting")
+        base = latest.get("baseFeePerGas")
+        if base is None:
+            return suggest(None, 0, self._rpc.number("eth_gasPrice"), self._config.max_fee)
+        try:
+            tip = self._rpc.number("eth_maxPriorityFeePerGas")
+        except NodeRefused:
+            price = self._rpc.number("eth_gasPrice")
+            tip = max(price - quantity(base), 1)
+        return suggest(quantity(base), tip, 0, self._config.max_fee)
+
+    def quote(self, call: Call) -> Quote:
+        """Gas and cost of a call that would succeed.  Raises as ``simulate``, and GasTooHigh."""
+        try:
+            gas = self._rpc.number("eth_estimateGas", self._fields(call))
+        except CallReverted as error:
+            raise of_bytes(call.what, error.data, str(error)) from None
+        except InsufficientFunds as error:
+            raise self._poor(call, call.value) from error
+        most = self._config.max_gas
+        if gas > most:
+            raise GasTooHigh(f"{call.what} needs {gas} gas; the configured cap is {most}")
+        return Quote(gas, self.fees())
+
+    def _poor(self, call: Call, wanted: int) -> InsufficientFunds:
+        has = self._rpc.number("eth_getBalance", checksum(self.address), "latest")
+        return InsufficientFunds(
+            f"{checksum(self.address)} has {has} wei; {call.what} takes up to {wanted}: send it "
+            f"{max(wanted - has, 0)} wei more"
+        )
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    def send(
+        self, call: Call, *, already: Already | None = None, max_cost: int | None = None
+    ) -> Outcome:
+        """Sends one call and waits until it is mined and confirmed.
+
+        ``already(refusal)`` true makes a refusal success (Result.ALREADY_DONE).  ``max_cost`` in
+        wei raises Unprofitable before anything is sent.  Raises also as ``quote``;
+        InsufficientFunds; TransactionFailed; TransactionPending after the configured time (it may
+        still be mined: deciding anew is safe); Interrupted; NodeUnavailable.
+        """
+        with self._lock:
+            try:
+                return self._send(call, max_cost)
+            except Reverted as refusal:
+                if already is None or not already(refusal):
+                    raise
+                log.info("%s: already done", call.what)
+                return Outcome(Result.ALREADY_DONE, call)
+
+    def _send(self, call: Call, max_cost: int | None) -> Outcome:
+        deadline = self._clock() + self._config.give_up_seconds
+        while True:
+            self.simulate(call)
+            if self.wallet is None:
+                log.info("dry run: %s", call.what)
+                return Outcome(Result.DRY_RUN, call)
+            nonce = self._free_nonce(deadline)
+            quote = self.quote(call)
+            if max_cost is not None and quote.cost > max_cost:
+                raise Unprofitable(
+                    f"{call.what} costs {quote.cost} wei now; it is worth {max_cost}: wait until "
+                    f"gas is cheaper"
+                )
+            gas = min(quote.gas * (100 + self._config.gas_margin_percent) // 100,
+                      self._config.max_gas)  # fmt: skip
+            wanted = gas * quote.fees.most + call.value
+            if self._rpc.number("eth_getBalance", checksum(self.address), "pending") < wanted:
+                raise self._poor(call, wanted)
+            flight = _Flight(nonce, gas, quote.fees)
+            try:
+                self._broadcast(call, flight)
+                receipt = self._wait(call, flight, deadline)
+            except NonceTooLow:
+                log.info("%s: nonce %d was used by another transaction of this key",
+                         call.what, nonce)  # fmt: skip
+                self._past(deadline, call)
+                continue
+            return self._outcome(call, receipt)
+
+    def _count(self, which: str) -> int:
+        return self._rpc.number("eth_getTransactionCount", checksum(self.address), which)
+
+    def _past(self, deadline: float, call: Call | None = None, sent: int = 0) -> None:
+        if self._clock() > deadline:
+            what = call.what if call else "an earlier transaction of this key"
+            raise TransactionPending(
+                f"{what} is not mined after {self._config.give_up_seconds:g} s ({sent} sent): it "
+                f"may still be; start again, and look at the node and the fee cap"
+            )
+
+    def _free_nonce(self, deadline: float) -> int:
+        """The account's next nonce; unmined transactions of an earlier life get time to mine."""
+        patience = self._clock() + self._config.bump_seconds
+        said = False
+        while True:
+            mined, pending = self._count("latest"), self._count("pending")
+            if pending <= mined or self._clock() > patience:
+                return mined
+            if not said:
+                log.info("%d unmined transactions of this key: waiting for them", pending - mined)
+                said = True
+            self._past(deadline)
+            self._rpc.pause(self._config.poll_seconds)
+
+    def _broadcast(self, call: Call, flight: _Flight) -> None:
+        """Signs and sends at the flight's fees, higher ones if the node wants; may raise
+        NonceTooLow, FeeTooHigh, InsufficientFunds.
+        """
+        assert self.wallet is not None
+        while True:
+            fields = {
+                "chainId": self.chain.chain_id,
+                "nonce": flight.nonce,
+                "to": checksum(call.to),
+                "data": "0x" + call.data.hex(),
+                "value": call.value,
+                "gas": flight.gas,
+                **flight.fees.fields(),
+            }
+            tx, raw = self.wallet.sign_transaction(fields)
+            # It counts as sent before the node answers: an answer may get lost.
+            flight.sent.append((tx, raw))
+            try:
+                self._rpc.call("eth_sendRawTransaction", "0x" + raw.hex())
+            except AlreadyKnown:
+                pass
+            except Underpriced:
+                flight.sent.pop()
+                self._raise_fees(flight)
+                continue
+            except InsufficientFunds as error:
+                raise self._poor(call, flight.gas * flight.fees.most + call.value) from error
+            log.info("%s: sent 0x%s, nonce %d, %d wei a gas",
+                     call.what, tx.hex(), flight.nonce, flight.fees.most)  # fmt: skip
+            return
+
+    def _raise_fees(self, flight: _Flight) -> None:
+        percent = self._config.bump_percent
+        flight.fees = bumped(flight.fees, percent, self.fees(), self._config.max_fee)
+
+    def _receipt(self, flight: _Flight) -> dict[str, Any] | None:
+        for tx, _ in reversed(flight.sent):
+            found = self._rpc.call("eth_getTransactionReceipt", "0x" + tx.hex())
+            if isinstance(found, dict) and found.get("blockNumber") is not None:
+                return found
+        return None
+
+    def _wait(self, call: Call, flight: _Flight, deadline: float) -> dict[str, Any]:
+        """The receipt, once confirmed.  Raises NonceTooLow when another took the nonce."""
+        bump_at = self._clock() + self._config.bump_seconds
+        gone = 0
+        while True:
+            receipt = self._receipt(flight)
+            if receipt is not None:
+                gone = 0
+                if self._confirmed(receipt):
+                    return receipt
+            elif self._count("latest") > flight.nonce:
+                # A receipt may come later than the count; three answers in a row settle it.
+                gone += 1
+                if gone == 3:
+                    raise NonceTooLow(f"nonce {flight.nonce} was used by another transaction")
+            else:
+                gone = 0
+                if self._clock() > bump_at:
+                    self._replace(call, flight)
+                    bump_at = self._clock() + self._config.bump_seconds
+                else:
+                    self._rebroadcast(flight)
+            self._past(deadline, call, len(flight.sent))
+            self._rpc.pause(self._config.poll_seconds)
+
+    def _confirmed(self, receipt: dict[str, Any]) -> bool:
+        number, wanted = quantity(receipt["blockNumber"]), self._config.confirmations
+        if wanted > 1 and self._rpc.number("eth_blockNumber") < number + wanted - 1:
+            return False
+        return self.chain.block_hash(number) == hex_bytes(receipt["blockHash"], 32)
+
+    def _replace(self, call: Call, flight: _Flight) -> None:
+        self._raise_fees(flight)
+        log.info("%s: not mined, replacing it at %d wei a gas", call.what, flight.fees.most)
+        try:
+            self._broadcast(call, flight)
+        except NonceTooLow:
+            return  # one of ours was mined meanwhile, or another took the nonce: the loop sees
+
+    def _rebroadcast(self, flight: _Flight) -> None:
+        """Sends again what the node has forgotten (a restart, a reorg)."""
+        tx, raw = flight.sent[-1]
+        if self._rpc.call("eth_getTransactionByHash", "0x" + tx.hex()) is not None:
+            return
+        try:
+            self._rpc.call("eth_sendRawTransaction", "0x" + raw.hex())
+        except (AlreadyKnown, NonceTooLow, Underpriced):
+            return  # known after all, mined meanwhile, or to be replaced in a while
+
+    def _outcome(self, call: Call, receipt: dict[str, Any]) -> Outcome:
+        tx, block = hex_bytes(receipt["transactionHash"], 32), quantity(receipt["blockNumber"])
+        gas = quantity(receipt["gasUsed"])
+        price = receipt.get("effectiveGasPrice")
+        paid = gas * quantity(price) if price is not None else 0
+        if quantity(receipt.get("status", "0x1")) == 0:
+            # The state after its block tells why, as a rule: somebody came first.
+            self.simulate(call, hex(block))
+            raise TransactionFailed(
+                f"{call.what} was mined in block {block} and failed with {gas} gas "
+                f"(0x{tx.hex()}): it would succeed now, so try again"
+            )
+        log.info("%s: mined in block %d, %d gas", call.what, block, gas)
+        return Outcome(Result.MINED, call, tx, block, gas, paid, tuple(receipt["logs"]))
+
+
+def require_wallet(chain: Chain) -> Wallet:
+    """The configured wallet.  Raises WalletError when there is none."""
+    wallet = chain.wallet()
+    if wallet is None:
+        raise WalletError(
+            "got no key; one is wanted to sign: set ASSAY_KEY_FILE, or ASSAY_KEYSTORE with its "
+            "password file, or ASSAY_DEV_ACCOUNT on a local chain"
+        )
+    return wallet
