@@ -1,0 +1,8 @@
+"""Runs programs: torch operations on any device, bit-identical to the interpreter."""
+
+from __future__ import annotations
+
+from provider.engine.engine import Engine, Memory, Profile, run
+from provider.engine.errors import EngineError, KernelWarning
+
+__all__ = ["Engine", "EngineError", "KernelWarning", "Memory", "Profile", "run"]

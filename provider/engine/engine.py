@@ -1,0 +1,407 @@
+"""Runs programs with torch, bit for bit as ``protocol.spec.interpreter`` does.
+
+    outputs = run(program, inputs, constants=constants)
+
+``Engine`` prepares a program once (kernels per template, planes of constant weights, memory plan)
+and runs it many times.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from protocol.spec.interpreter import Observer, check_steps, check_tensors
+from protocol.spec.operations import Scalars
+from protocol.spec.types import (
+    Array,
+    DType,
+    InitKind,
+    NextKind,
+    Phase,
+    Program,
+    Ref,
+    Source,
+)
+from provider.engine.errors import EngineError, KernelWarning
+from provider.engine.kernels import Kernels
+from provider.engine.lowering import TORCH, literals_of
+from provider.engine.operation import Operation
+from provider.engine.plan import BodyPlan, plan_body
+from provider.engine.pool import Pool
+from provider.engine.selftest import kernels_for
+
+Tensor = torch.Tensor
+Progress = Callable[[int, int], None]
+"""progress(operations done, operations in all)."""
+
+BACKENDS = ("auto", "torch")
+
+
+class _Writable:
+    """Shows an array's memory as writable: torch warns about any other, and we never write."""
+
+    def __init__(self, array: Array) -> None:
+        interface = dict(array.__array_interface__)
+        interface["data"] = (interface["data"][0], False)
+        self.__array_interface__ = interface
+        self.array = array
+
+
+def as_tensor(array: Array, device: torch.device) -> Tensor:
+    """A tensor that shares the array's memory where the device allows; never written to."""
+    array = np.asarray(array, order="C")
+    if not array.flags.writeable:
+        array = np.asarray(_Writable(array))
+    return torch.from_numpy(array).to(device)
+
+
+def canonical_copy(x: Tensor) -> Tensor:
+    """``x``, or a copy of it whose NaNs are all the canonical one."""
+    if x.dtype is not torch.float32:
+        return x
+    nan = x.isnan()
+    if not bool(nan.any()):
+        return x
+    out = x.clone()
+    out.view(torch.int32).masked_fill_(nan, 0x7FC00000)
+    return out
+
+
+@dataclass(slots=True)
+class Memory:
+    """Bytes: planned before the run, and the largest sum of live tensors seen in it.
+
+    ``planned`` and ``peak`` count constants (with their int8 planes), inputs, states and results;
+    ``scratch`` the workers' tiles.
+    """
+
+    planned: int = 0
+    peak: int = 0
+    scratch: int = 0
+
+
+@dataclass(slots=True)
+class Profile:
+    """Seconds and calls of each template, filled while ``Engine.profile`` is set."""
+
+    seconds: dict[int, float] = field(default_factory=dict)
+    calls: dict[int, int] = field(default_factory=dict)
+
+    def add(self, template: int, seconds: float) -> None:
+        self.seconds[template] = self.seconds.get(template, 0.0) + seconds
+        self.calls[template] = self.calls.get(template, 0) + 1
+
+
+@dataclass(slots=True)
+class _State:
+    """A state's current tensor (flat), its canonical twin for reads, and whether a slice write
+    may change it in place."""
+
+    raw: Tensor
+    clean: Tensor
+    owned: bool = False
+
+
+class Engine:
+    """A program prepared for a device.  Not for use by two threads at once.
+
+    Raises TensorMismatch if the constants do not match their declarations (dtype, shape, bound)
+    and EngineError for an unknown backend or device.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        constants: Sequence[Array],
+        backend: str = "auto",
+        device: str | torch.device | None = None,
+        *,
+        threads: int | None = None,
+    ) -> None:
+        check_tensors("constant", program.constants, constants)
+        self.program = program
+        self.device = choose_device(backend, device)
+        self.pool = Pool(choose_threads(threads), self.device)
+        self.kernels = kernels_for(self.device, self.pool)
+        for name, why in self.kernels.disabled.items():
+            warnings.warn(
+                f"engine kernel {name} on {self.device} failed its self-test ({why}); "
+                "the exact fallback is used: same bits, slower",
+                KernelWarning,
+                stacklevel=2,
+            )
+        self.memory = Memory()
+        self.profile: Profile | None = None
+        self._raw = [as_tensor(c, self.device).reshape(-1) for c in constants]
+        self._constants = [canonical_copy(c) for c in self._raw]
+        self._operations: dict[int, Operation] = {}
+        self._plans: list[BodyPlan] = [plan_body(program, k) for k in range(len(program.phases))]
+        self._buffer = torch.empty(0, dtype=torch.uint8)
+        self._inputs: list[Tensor] = []
+        self._live = 0
+
+    # -- public ----------------------------------------------------------------------------------
+
+    def run(
+        self,
+        inputs: Sequence[Array],
+        *,
+        seed: int = 0,
+        steps: Sequence[int] | None = None,
+        observe: Observer | None = None,
+        progress: Progress | None = None,
+    ) -> list[Array]:
+        """The program's outputs, in order, as new arrays.
+
+        ``inputs`` match the declarations (TensorMismatch otherwise); ``steps`` gives the steps of
+        each phase (default: the maxima; LimitExceeded beyond them); ``seed`` is an i64.
+        """
+        program = self.program
+        check_tensors("input", program.inputs, inputs)
+        wanted = check_steps(program, steps)
+        raw = [as_tensor(x, self.device).reshape(-1) for x in inputs]
+        self._inputs = [canonical_copy(x) for x in raw]
+        states = self._initial(raw)
+        self._start_memory(states)
+        ticker = _Ticker(progress, program, wanted)
+        step = 0
+        for number, (phase, count) in enumerate(zip(program.phases, wanted, strict=True)):
+            for k in range(count):
+                if program.halt is not None and int(states[program.halt].raw[0]) != 0:
+                    return self._finish(states)
+                see = self._observer(observe, number, step)
+                states = self._step(number, phase, states, Scalars(step, k, seed), see, ticker)
+                step += 1
+        return self._finish(states)
+
+    def release(self) -> None:
+        """Give the buffers and workers back; the engine can be used again."""
+        self._buffer = torch.empty(0, dtype=torch.uint8)
+        self._inputs = []
+        self.pool.close()
+
+    # -- a run -----------------------------------------------------------------------------------
+
+    def _initial(self, raw_inputs: Sequence[Tensor]) -> list[_State]:
+        states = []
+        for decl in self.program.states:
+            kind, value = decl.init.kind, decl.init.value
+            if kind is InitKind.FILL:
+                tensor = literals_of([value], decl.tensor.dtype, self.device)
+                tensor = tensor.repeat(decl.tensor.count)
+                states.append(_State(tensor, tensor, owned=True))
+            elif kind is InitKind.CONST:
+                states.append(_State(self._raw[value], self._constants[value]))
+            else:
+                states.append(_State(raw_inputs[value], self._inputs[value]))
+        return states
+
+    def _start_memory(self, states: Sequence[_State]) -> None:
+        fixed = sum(x.nbytes for x in (*self._constants, *self._inputs))
+        fixed += sum(s.raw.nbytes for s in states)
+        self._live = fixed
+        plans = self._plans
+        self.memory = Memory(fixed + max((p.size + p.own for p in plans), default=0), fixed)
+        need = max((p.size for p in plans), default=0)
+        if self._buffer.numel() < need:
+            self._buffer = torch.empty(need, dtype=torch.uint8, device=self.device)
+
+    def _count(self, nbytes: int) -> None:
+        self._live += nbytes
+        self.memory.peak = max(self.memory.peak, self._live)
+
+    def _observer(
+        self, observe: Observer | None, phase: int, step: int
+    ) -> Callable[[int, Tensor, int], None] | None:
+        if observe is None:
+            return None
+        program = self.program
+
+        def see(op: int, tensor: Tensor, template: int) -> None:
+            shape = program.templates[template].shape
+            observe(phase, step, op, tensor.cpu().numpy().reshape(shape).copy())
+
+        return see
+
+    def _operation(self, template: int) -> Operation:
+        if template not in self._operations:
+            t = self.program.templates[template]
+            self._operations[template] = Operation(t, self.kernels, self.device)
+        return self._operations[template]
+
+    def _result(self, plan: BodyPlan, n: int, dtype: DType, count: int) -> Tensor:
+        """Memory for the result of operation n."""
+        offset = plan.offsets[n]
+        self._count(plan.nbytes[n])
+        if offset is None:
+            return torch.empty(count, dtype=TORCH[dtype], device=self.device)
+        return self._buffer[offset : offset + plan.nbytes[n]].view(TORCH[dtype])
+
+    def _step(
+        self,
+        number: int,
+        phase: Phase,
+        states: list[_State],
+        scalars: Scalars,
+        see: Callable[[int, Tensor, int], None] | None,
+        ticker: _Ticker,
+    ) -> list[_State]:
+        plan = self._plans[number]
+        results: list[Tensor] = []
+
+        def fetch(ref: Ref) -> Tensor:
+            match ref.source:
+                case Source.CONST:
+                    return self._constants[ref.index]
+                case Source.INPUT:
+                    return self._inputs[ref.index]
+                case Source.STATE:
+                    return states[ref.index].clean
+                case _:
+                    return results[ref.index]
+
+        ending: dict[int, list[int]] = {}
+        for n, at in enumerate(plan.last_use):
+            ending.setdefault(at, []).append(n)
+        for n, instance in enumerate(phase.instances):
+            operation = self._operation(instance.template)
+            out = self._result(plan, n, operation.t.dtype, operation.t.count)
+            operands = [fetch(ref) for ref in instance.operands]
+            began = time.perf_counter()
+            operation.run(operands, scalars, out, self.pool)
+            if self.profile is not None:
+                self._synchronize()
+                self.profile.add(instance.template, time.perf_counter() - began)
+            results.append(out)
+            if see is not None:
+                see(n, out, instance.template)
+            for gone in ending.get(n, ()):
+                if plan.offsets[gone] is not None:
+                    self._count(-plan.nbytes[gone])
+            ticker.tick()
+        after = self._advance(phase, states, results)
+        for gone in ending.get(len(phase.instances), ()):
+            if plan.offsets[gone] is not None:
+                self._count(-plan.nbytes[gone])
+        return after
+
+    def _synchronize(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _advance(
+        self, phase: Phase, states: list[_State], results: Sequence[Tensor]
+    ) -> list[_State]:
+        """The states after the step; reads see the old ones."""
+        uses: dict[int, int] = {}
+        for item in phase.nexts:
+            if item.kind is NextKind.VALUE:
+                uses[item.value] = uses.get(item.value, 0) + 1
+        after: list[_State] = []
+        for k, item in enumerate(phase.nexts):
+            old = states[k]
+            if item.kind is NextKind.KEEP:
+                after.append(old)
+            elif item.kind is NextKind.VALUE:
+                value = results[item.value]
+                self._count(-old.raw.nbytes)
+                after.append(_State(value, value, owned=uses[item.value] == 1))
+            else:
+                at = int(results[item.index][0])
+                shape = self.program.states[k].tensor.shape
+                after.append(_write(old, shape, item.axis, at, results[item.value]))
+        return after
+
+    def _finish(self, states: Sequence[_State]) -> list[Array]:
+        outputs = []
+        for n in self.program.outputs:
+            shape = self.program.states[n].tensor.shape
+            outputs.append(states[n].raw.cpu().numpy().reshape(shape).copy())
+        self._inputs = []
+        self.memory.scratch = self.pool.nbytes
+        return outputs
+
+
+def _write(old: _State, shape: tuple[int, ...], axis: int, at: int, value: Tensor) -> _State:
+    """The state with ``value`` written at index ``at`` of ``axis``, in place where it may be."""
+    if not 0 <= at < shape[axis]:
+        return old
+    state = old if old.owned else _State(old.raw.clone(), old.raw, owned=True)
+    if state is not old:
+        same = old.clean.data_ptr() == old.raw.data_ptr()
+        state.clean = state.raw if same else old.clean.clone()
+    for tensor in (state.raw, state.clean):
+        target = tensor.view(shape).select(axis, at)
+        target.copy_(value.view(target.shape))
+        if state.clean is state.raw:
+            break
+    return state
+
+
+class _Ticker:
+    """Counts finished operations for a progress callback."""
+
+    def __init__(
+        self, progress: Progress | None, program: Program, steps: Sequence[int]
+    ) -> None:
+        self._progress = progress
+        bodies = [len(p.instances) for p in program.phases]
+        self._total = sum(n * k for n, k in zip(bodies, steps, strict=True))
+        self._done = 0
+
+    def tick(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def choose_device(backend: str, device: str | torch.device | None) -> torch.device:
+    """The torch device of a backend; EngineError if there is no such one."""
+    if backend not in BACKENDS:
+        raise EngineError(f"unknown backend {backend!r}: use one of {', '.join(BACKENDS)}")
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise EngineError(f"unknown device {device!r}: use cpu, cuda or cuda:N") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise EngineError(f"device {chosen} wanted, but torch sees no CUDA device: use cpu")
+    return chosen
+
+
+def choose_threads(threads: int | None) -> int:
+    """Worker threads: as asked, or one per core that this process may use."""
+    if threads is None:
+        return len(os.sched_getaffinity(0))
+    if threads < 1:
+        raise EngineError(f"got {threads} threads, want at least 1")
+    return threads
+
+
+def run(
+    program: Program,
+    inputs: Sequence[Array],
+    backend: str = "auto",
+    *,
+    constants: Sequence[Array],
+    seed: int = 0,
+    steps: Sequence[int] | None = None,
+    threads: int | None = None,
+    device: str | torch.device | None = None,
+    observe: Observer | None = None,
+    progress: Progress | None = None,
+) -> list[Array]:
+    """Prepare ``program`` and run it once: its outputs in order (see ``Engine``)."""
+    engine = Engine(program, constants, backend, device, threads=threads)
+    try:
+        return engine.run(inputs, seed=seed, steps=steps, observe=observe, progress=progress)
+    finally:
+        engine.release()

@@ -1,0 +1,84 @@
+"""One template, prepared for a device: runs over tiles into a flat output tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from protocol.spec.operations import Scalars
+from protocol.spec.types import Kind, Template
+from provider.engine import dot, folds
+from provider.engine.arena import Arena
+from provider.engine.grid import Ranges, tiles
+from provider.engine.kernels import F32, I64, Kernels
+from provider.engine.lowering import Reg, acc_dtype, acc_span, lower
+from provider.engine.pool import Pool
+from provider.engine.tile import Geometry, TileFrame, bury, live_terms, store
+
+Tensor = torch.Tensor
+
+TILE = 1 << 15
+"""Elements of a CPU tile: a few registers of it fit a core's second-level cache."""
+
+DEVICE_TILE = 1 << 24
+"""Elements of a tile on other devices: bounds memory only."""
+
+
+class Operation:
+    """Prepared once per template; ``run`` may be called many times."""
+
+    def __init__(self, t: Template, kernels: Kernels, device: torch.device) -> None:
+        self.t = t
+        self.kernels = kernels
+        self.g = Geometry.of(t, kernels, device)
+        self.pre = lower(t, kernels, device, pre=True) if t.kind is Kind.REDUCE else None
+        pre = self.pre.out if self.pre else None
+        self.acc: Reg | None = None
+        if t.kind is not Kind.MAP:
+            self.acc = Reg(acc_dtype(t, pre), acc_span(t, pre))
+        self.post = lower(t, kernels, device, pre=False, acc=self.acc)
+        limit = TILE if device.type == "cpu" else DEVICE_TILE
+        share = t.terms if t.kind is Kind.REDUCE else 1
+        self.tiles: list[Ranges] = list(tiles(self.g.grid.radices, max(1, limit // share)))
+        self.dot = dot.DotPlan.of(self.g) if t.kind is Kind.DOT else None
+
+    def run(self, operands: Sequence[Tensor], scalars: Scalars, out: Tensor, pool: Pool) -> None:
+        """Fill the flat ``out``; ``operands`` are flat tensors of the slots' dtypes."""
+        live = live_terms(self.g, operands)
+
+        def tile(arena: Arena, ranges: Ranges) -> None:
+            acc: Tensor | None = None
+            if self.t.kind is not Kind.MAP:
+                inner = TileFrame(self.g, operands, scalars, ranges, arena, folding=True)
+                acc = self._accumulate(inner, live)
+            frame = TileFrame(self.g, operands, scalars, ranges, arena, acc=acc)
+            value = self.post.run(frame)
+            store(self.g, out, ranges, bury(frame, value))
+            arena.put(value)
+
+        pool.run(tile, self.tiles)
+
+    def _accumulate(self, frame: TileFrame, live: int) -> Tensor:
+        if self.t.kind is Kind.DOT:
+            assert self.acc is not None
+            return dot.generic(frame, live, self.kernels).to(self.acc.dtype)
+        return self._fold(frame, live)
+
+    def _fold(self, frame: TileFrame, live: int) -> Tensor:
+        assert self.pre is not None
+        assert self.acc is not None
+        outer = frame.shape[: len(frame.ranges)]
+        is_float = self.pre.out.dtype is F32 and not self.pre.out.held
+        if live == 0:
+            return folds.empty(self.t.fold, outer, self.acc.dtype, self.g.device)
+        value = self.pre.run(frame)
+        full = value.expand(frame.shape).reshape(*outer, self.t.terms)
+        flat = full[..., :live]
+        flat = flat if is_float else flat.to(I64)
+        got = folds.fold(self.t.fold, flat, len(outer), fast=self.kernels.fast_folds)
+        arena = frame.arena
+        if got.untyped_storage().data_ptr() == value.untyped_storage().data_ptr():
+            got = got.clone()
+        arena.put(value)
+        return got

@@ -1,0 +1,89 @@
+"""Worker threads that compute tiles: torch runs single-threaded inside each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from provider.engine.arena import Arena
+
+T = TypeVar("T")
+Work = Callable[[Arena, T], None]
+
+
+class Pool:
+    """``threads`` workers, each with an arena of its own; one worker is the caller itself."""
+
+    def __init__(self, threads: int, device: torch.device) -> None:
+        self.threads = threads if device.type == "cpu" else 1
+        self.device = device
+        self._local = threading.local()
+        self._arenas: list[Arena] = []
+        self._workers: ThreadPoolExecutor | None = None
+
+    def _hire(self) -> ThreadPoolExecutor:
+        """Start the workers; torch's thread count is per thread, its default for new ones global:
+        the workers set theirs to 1, and the caller then restores the default."""
+        before = torch.get_num_threads()
+        started = threading.Barrier(self.threads + 1)
+
+        def start() -> None:
+            torch.set_num_threads(1)
+            started.wait()
+
+        workers = ThreadPoolExecutor(self.threads, "engine")
+        for _ in range(self.threads):
+            workers.submit(start)
+        started.wait()
+        torch.set_num_threads(before)
+        return workers
+
+    def arena(self) -> Arena:
+        """The calling thread's arena."""
+        arena: Arena | None = getattr(self._local, "arena", None)
+        if arena is None:
+            arena = Arena(self.device)
+            self._local.arena = arena
+            self._arenas.append(arena)
+        return arena
+
+    def run(self, work: Work[T], items: Sequence[T]) -> None:
+        """``work(arena, item)`` for every item, in any order; the first error is raised."""
+        if self.threads == 1 or len(items) == 1:
+            arena = self.arena()
+            for item in items:
+                work(arena, item)
+            return
+        if self._workers is None:
+            self._workers = self._hire()
+        todo = iter(items)
+        lock = threading.Lock()
+
+        def drain() -> None:
+            arena = self.arena()
+            while True:
+                with lock:
+                    item = next(todo, None)
+                if item is None:
+                    return
+                work(arena, item)
+
+        for future in [self._workers.submit(drain) for _ in range(self.threads)]:
+            future.result()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all scratch tensors."""
+        return sum(a.nbytes for a in self._arenas)
+
+    def close(self) -> None:
+        """Stop the workers and forget the scratch tensors."""
+        if self._workers is not None:
+            self._workers.shutdown()
+            self._workers = None
+        for arena in self._arenas:
+            arena.clear()
