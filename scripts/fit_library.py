@@ -138,13 +138,13 @@ def main() -> None:
     p, _, e = fit(u, (np.sin(y) - y) / (y * u), y * u / np.sin(y), 2)
     show("SIN", p, e)
     p, _, e = fit(u, (np.cos(y) - 1 + u / 2) / u**2, u**2, 2)
-    show("COS", p, e)
+    show("COS", (1.0, -0.5, *p), e)
 
     y = nodes(1e-3, 1.0)
     t = table(math.atan, y) / y
-    p, q, e = fit(y * y, t, 1 / t, 3, 3, (1.0,))
-    show("ATAN_P", p, e)
-    show("ATAN_Q", q)
+    p, q, e = fit(y * y, (t - 1) / y**2, y**2 / t, 2, 3)
+    show("ATAN_TOP", p, e)
+    show("ATAN_BOTTOM", q)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,9 @@ SIN = (-0.16666655, 0.008332187, -0.00019517908)
 COS = (1.0, -0.5, 0.041666646, -0.0013887301, 2.4430668e-05)
 """cos r in r^2, for |r| <= pi/4."""
 
-ATAN_TOP = (1.0, 1.1310227, 0.28738692, 0.008966405)
-ATAN_BOTTOM = (1.0, 1.464356, 0.5755078, 0.050767373)
-"""atan(t)/t in t^2, top over bottom, for 0 <= t <= 1."""
+ATAN_TOP = (-0.33333325, -0.28827885, -0.04186411)
+ATAN_BOTTOM = (1.0, 1.4648299, 0.57598084, 0.050850622)
+"""(atan(t) - t) / t^3 in t^2, top over bottom, for 0 <= t <= 1."""
 
 
 def _phase(x: RegF) -> RegI:
@@ -64,7 +64,7 @@ def cos(x: RegF) -> RegF:
 
 def _atan_unit(t: RegF) -> RegF:
     u = t * t
-    return t * (horner(u, ATAN_TOP) / horner(u, ATAN_BOTTOM))
+    return t + t * (u * horner(u, ATAN_TOP) / horner(u, ATAN_BOTTOM))
 
 
 def atan(x: RegF) -> RegF:
