@@ -59,8 +59,8 @@ class Cid:
                 padded = bare[1:].upper() + "=" * (-(len(bare) - 1) % 8)
                 cid = cls.from_bytes(base64.b32decode(padded))
             else:
-                raise MalformedCid(f"{text[:80]!r} is no CID; one begins with Qm or with b")
-        except (ValueError, binascii.Error) as error:
+                raise MalformedCid("one begins with Qm or with b")
+        except (ValueError, binascii.Error, MalformedCid) as error:
             raise MalformedCid(f"{text[:80]!r} is no CID: {error}") from error
         if str(cid) != bare:
             raise MalformedCid(f"{text[:80]!r} is not the canonical spelling of {cid}")

@@ -27,6 +27,8 @@ from protocol.storage.errors import (
 )
 
 ABSENT: Final = ("not found", "could not find", "deadline exceeded", "context canceled")
+POOL: Final = 64
+"""Idle connections kept, one for each thread that shares a client."""
 Json = dict[str, Any]
 
 
@@ -56,6 +58,7 @@ class RpcClient:
         self._http = client._client
         for adapter in self._http._session.adapters.values():
             adapter.poolmanager.connection_pool_kw.pop("strict", None)
+            adapter.poolmanager.connection_pool_kw["maxsize"] = POOL
 
     def close(self) -> None:
         """Closes idle connections."""

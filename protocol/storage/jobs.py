@@ -94,9 +94,7 @@ def fetch_program(
 
     cid = locators.program
     return decode(
-        fetch_blob(
-            store, cache, "program", cid, root, verify, MAX_PROGRAM_BYTES, timeout=timeout
-        )
+        fetch_blob(store, cache, "program", cid, root, verify, MAX_PROGRAM_BYTES, timeout=timeout)
     )
 
 

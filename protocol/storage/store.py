@@ -140,6 +140,23 @@ class Store:
         found = self.rpc.one("/swarm/peers").get("Peers") or []
         return [str(peer.get("Peer", "")) for peer in found]
 
+    def pin(self, cid: Cid, seconds: float = 600.0) -> None:
+        """Brings all of a DAG to the node and keeps it there."""
+        self.rpc.one("/pin/add", str(cid), seconds=seconds)
+
+    def unpin(self, cid: Cid) -> None:
+        """Lets the node drop a pinned DAG; IpfsRefused if it is not pinned."""
+        self.rpc.one("/pin/rm", str(cid))
+
+    def pins(self) -> list[str]:
+        """CIDs of the pinned roots."""
+        keys = self.rpc.one("/pin/ls", type="recursive").get("Keys") or {}
+        return [str(key) for key in keys]
+
+    def collect_garbage(self, seconds: float = 600.0) -> int:
+        """Has the node remove every block that is not pinned; how many it removed."""
+        return len(self.rpc.call("/repo/gc", seconds=seconds))
+
     def put_bytes(self, data: bytes | memoryview, progress: Progress | None = None) -> Cid:
         """Adds and pins bytes."""
         view = memoryview(data).cast("B")

@@ -42,9 +42,8 @@ def make_store(tmp_path: Path) -> Iterator[MakeStore]:
             api=api,
             cache_dir=tmp_path / "cache",
             connect_s=1.0,
-            find_s=1.0,
-            stall_s=1.0,
-            grace_s=5.0,
+            find_s=2.0,
+            stall_s=5.0,
             attempts=2,
             backoff_s=0.05,
         )

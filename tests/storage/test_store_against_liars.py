@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import socket
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from protocol.storage.cid import Cid
+from protocol.storage.config import StorageConfig
 from protocol.storage.errors import (
     ContentMismatch,
     ContentMissing,
@@ -18,11 +21,35 @@ from protocol.storage.errors import (
     IpfsUnavailable,
     StorageConfigError,
 )
+from protocol.storage.store import Store
 from tests.storage.conftest import MakeStore
 from tests.storage.fake_rpc import Handler, fake_rpc
 
 DATA = b"".join(hashlib.sha256(bytes([k])).digest() for k in range(100))
 CID = Cid.of_block(DATA)
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> Iterator[MakeStore]:
+    """Makes stores that give up after a second; closes them."""
+    stores: list[Store] = []
+
+    def make(api: str) -> Store:
+        config = StorageConfig(
+            api=api,
+            cache_dir=tmp_path / "cache",
+            connect_s=1.0,
+            find_s=1.0,
+            stall_s=1.0,
+            attempts=2,
+            backoff_s=0.05,
+        )
+        stores.append(Store(config))
+        return stores[-1]
+
+    yield make
+    for store in stores:
+        store.close()
 
 
 def verify(data: bytes) -> None:

@@ -110,12 +110,13 @@ def serve(options: argparse.Namespace, stop: Stop) -> None:
         swarm_key=key,
     )
     force_private_network()
-    kubo = Kubo(config)
     stop.catch_signals()
+    kubo = Kubo(config)
     server = bind(kubo, stop)
     port = server.server_address[1]
     kubo.repo.record_api(int(port))
     kubo.start()
+    stop.catch_signals()  # again: starting, the library took them
     threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
     ready = {
         "api": f"/ip4/{config.api_host}/tcp/{port}",

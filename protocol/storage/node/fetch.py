@@ -18,7 +18,7 @@ from protocol.storage.node.gate import Deadline
 from protocol.storage.node.kubo import Kubo, missing
 
 NOWHERE: Final = "/dev/null"
-RESTART_PAUSE_S: Final = 2.0
+RESTART_PAUSE_S: Final = 0.5
 
 
 class Want:
@@ -41,6 +41,7 @@ class Fetcher:
         self._running: set[Want] = set()
         self._threads = 0
         self._restarted = -RESTART_PAUSE_S
+        self._due = False
 
     def get(self, cid: Cid, deadline: Deadline, *, offline: bool = False) -> bytes:
         """The block's bytes; ContentMissing when the deadline passes first."""
@@ -100,11 +101,20 @@ class Fetcher:
         with self._lock:
             starved = not self._queue.empty() and len(self._running) >= self._threads
             abandoned = any(want.waiters == 0 for want in self._running)
-            rested = time.monotonic() - self._restarted >= RESTART_PAUSE_S
-            if not (starved and abandoned and rested):
+            if self._due or not (starved and abandoned):
                 return
+            self._due = True
+            wait = max(0.0, self._restarted + RESTART_PAUSE_S - time.monotonic())
+        timer = threading.Timer(wait, self._restart)
+        timer.daemon = True
+        timer.start()
+
+    def _restart(self) -> None:
+        self.kubo.restart()
+        with self._lock:
             self._restarted = time.monotonic()
-        threading.Thread(target=self.kubo.restart, daemon=True).start()
+            self._due = False
+        self._free_threads()
 
     def _work(self) -> None:
         while True:

@@ -115,6 +115,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = 120
+    started = False
     server: Rpc
 
     def log_message(self, format: str, *args: object) -> None:
