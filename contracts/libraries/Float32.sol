@@ -22,7 +22,9 @@ library Float32 {
     uint256 private constant INF = 0x7F800000;
     uint256 private constant FRACTION = 0x7FFFFF;
     uint256 private constant HIDDEN = 0x800000;
-    uint256 private constant ONE = 0x3F800000;
+
+    /// @dev No float: a short cut did not apply.
+    uint256 private constant NONE = 1 << 32;
 
     /// @dev Exponents further apart than this: the smaller operand only decides a rounding.
     uint256 private constant FAR = 64;
@@ -48,56 +50,69 @@ library Float32 {
 
     // --- arithmetic ---------------------------------------------------------------------------
 
-    function add(uint256 a, uint256 b) internal pure returns (uint256) {
-        unchecked {
-            uint256 ea = (a >> 23) & 0xFF;
-            uint256 eb = (b >> 23) & 0xFF;
-            if (ea < eb) (a, b, ea, eb) = (b, a, eb, ea);
-            if (ea == 0xFF) return _addSpecial(a, b);
-
-            uint256 ma = a & FRACTION;
-            uint256 mb = b & FRACTION;
-            if (ea == 0) ea = 1;
-            else ma |= HIDDEN;
-            if (eb == 0) eb = 1;
-            else mb |= HIDDEN;
-
-            // Both over the smaller exponent: then the sum is exact.
-            uint256 apart = ea - eb;
-            if (apart > FAR) {
-                if (mb != 0) mb = 1;
-                eb = ea - FAR;
-                apart = FAR;
+    /// @notice Sum.
+    function add(uint256 a, uint256 b) internal pure returns (uint256 z) {
+        // Short cut: both normal, their sum normal, its highest bit found without a search.
+        assembly ("memory-safe") {
+            // Order by magnitude: a gives the sign, and the difference is not negative.
+            if lt(and(a, MAGNITUDE), and(b, MAGNITUDE)) {
+                z := a
+                a := b
+                b := z
             }
-            ma <<= apart;
-            uint256 sign = a & SIGN;
-            if ((a ^ b) & SIGN == 0) return _round(sign, ma + mb, int256(eb), sign);
-            if (ma < mb) return _round(b & SIGN, mb - ma, int256(eb), 0);
-            return _round(sign, ma - mb, int256(eb), 0);
+            let e := and(shr(23, b), 0xFF)
+            let apart := sub(and(shr(23, a), 0xFF), e)
+            z := NONE
+            if and(lt(apart, FAR), iszero(iszero(e))) {
+                let m := shl(apart, or(and(a, FRACTION), HIDDEN))
+                // The sum has 24 or 25 bits and `apart` more, the difference 23 or 24 and `apart`
+                // more unless the exponents are close; all but 24 are dropped.
+                let drop := 0
+                switch and(xor(a, b), SIGN)
+                case 0 {
+                    m := add(m, or(and(b, FRACTION), HIDDEN))
+                    drop := add(apart, shr(add(apart, 24), m))
+                }
+                default {
+                    if gt(apart, 1) {
+                        m := sub(m, or(and(b, FRACTION), HIDDEN))
+                        drop := sub(add(apart, shr(add(apart, 23), m)), 1)
+                    }
+                }
+                e := sub(add(e, drop), 1)
+                if and(lt(e, 254), gt(drop, 0)) {
+                    // Rounding as in `_roundAt`.
+                    m := add(add(m, sub(shl(sub(drop, 1), 1), 1)), and(shr(drop, m), 1))
+                    z := or(and(a, SIGN), add(shl(23, e), shr(drop, m)))
+                }
+            }
         }
+        if (z == NONE) return _addAny(a, b);
     }
 
     function sub(uint256 a, uint256 b) internal pure returns (uint256) {
         return add(a, neg(b));
     }
 
-    function mul(uint256 a, uint256 b) internal pure returns (uint256) {
-        unchecked {
-            uint256 sign = (a ^ b) & SIGN;
-            uint256 ea = (a >> 23) & 0xFF;
-            uint256 eb = (b >> 23) & 0xFF;
-            if (ea == 0xFF || eb == 0xFF) {
-                if (isNaN(a) || isNaN(b)) return CANONICAL_NAN;
-                return (a & MAGNITUDE == 0 || b & MAGNITUDE == 0) ? CANONICAL_NAN : sign | INF;
+    /// @notice Product.
+    function mul(uint256 a, uint256 b) internal pure returns (uint256 z) {
+        // Short cut: both normal and their product normal; it has 47 or 48 bits.
+        assembly ("memory-safe") {
+            z := NONE
+            let ea := and(shr(23, a), 0xFF)
+            let eb := and(shr(23, b), 0xFF)
+            if and(lt(sub(ea, 1), 254), lt(sub(eb, 1), 254)) {
+                let m := mul(or(and(a, FRACTION), HIDDEN), or(and(b, FRACTION), HIDDEN))
+                let drop := add(23, shr(47, m))
+                let e := sub(add(add(ea, eb), drop), 151) // one less than the exponent
+                if lt(e, 254) {
+                    // Rounding as in `_roundAt`.
+                    m := add(add(m, sub(shl(sub(drop, 1), 1), 1)), and(shr(drop, m), 1))
+                    z := or(and(xor(a, b), SIGN), add(shl(23, e), shr(drop, m)))
+                }
             }
-            uint256 ma = a & FRACTION;
-            uint256 mb = b & FRACTION;
-            if (ea == 0) ea = 1;
-            else ma |= HIDDEN;
-            if (eb == 0) eb = 1;
-            else mb |= HIDDEN;
-            return _round(sign, ma * mb, int256(ea + eb) - 150, sign);
         }
+        if (z == NONE) return _mulAny(a, b);
     }
 
     function div(uint256 a, uint256 b) internal pure returns (uint256) {
@@ -233,10 +248,71 @@ library Float32 {
 
     // --- internals ----------------------------------------------------------------------------
 
-    /// @dev Sum of two floats when the exponent of `a` says infinity or NaN.
-    function _addSpecial(uint256 a, uint256 b) private pure returns (uint256) {
-        if (isNaN(a) || isNaN(b)) return CANONICAL_NAN;
-        return b == a ^ SIGN ? CANONICAL_NAN : a; // inf - inf; else an infinity stays
+    /// @dev Any two floats.
+    function _addAny(uint256 a, uint256 b) private pure returns (uint256 z) {
+        uint256 m;
+        uint256 e;
+        uint256 top;
+        assembly ("memory-safe") {
+            // Order by magnitude: a gives the sign, and the difference is not negative.
+            if lt(and(a, MAGNITUDE), and(b, MAGNITUDE)) {
+                z := a
+                a := b
+                b := z
+            }
+            let apart := and(shr(23, a), 0xFF)
+            e := and(shr(23, b), 0xFF)
+            m := and(a, FRACTION)
+            z := and(b, FRACTION)
+            switch apart
+            case 0 { apart := 1 }
+            case 0xFF { m := 0 }
+            default { m := or(m, HIDDEN) }
+            switch e
+            case 0 { e := 1 }
+            default { z := or(z, HIDDEN) }
+            apart := sub(apart, e)
+            if gt(apart, FAR) {
+                e := add(e, sub(apart, FAR))
+                apart := FAR
+                z := iszero(iszero(z))
+            }
+            // The exact sum over the smaller exponent, and its highest bit: that of a or the next,
+            // unless bits cancel or a is subnormal (then `top` stays 0).
+            m := shl(apart, m)
+            switch and(xor(a, b), SIGN)
+            case 0 { m := add(m, z) }
+            default { m := sub(m, z) }
+            z := shr(apart, m)
+            if iszero(lt(z, HIDDEN)) { top := add(add(apart, 23), shr(24, z)) }
+        }
+        if (a & INF == INF) return b == a ^ SIGN ? CANONICAL_NAN : a; // inf - inf; NaN is greatest
+        if (m == 0) return a & b & SIGN; // -0 + -0; else +0
+        if (top == 0) top = _log2(m);
+        return _roundAt(a & SIGN, m, e, top);
+    }
+
+    /// @dev Any two floats.
+    function _mulAny(uint256 a, uint256 b) private pure returns (uint256 z) {
+        uint256 m;
+        uint256 e;
+        assembly ("memory-safe") {
+            let ea := and(shr(23, a), 0xFF)
+            let eb := and(shr(23, b), 0xFF)
+            e := sub(add(ea, eb), 150)
+            m := and(a, FRACTION)
+            z := and(b, FRACTION)
+            if ea { m := or(m, HIDDEN) }
+            if eb { z := or(z, HIDDEN) }
+            m := mul(m, z)
+            e := add(e, add(iszero(ea), iszero(eb)))
+            z := and(xor(a, b), SIGN)
+        }
+        if (a & INF == INF || b & INF == INF) {
+            bool invalid = isNaN(a) || isNaN(b) || a & MAGNITUDE == 0 || b & MAGNITUDE == 0;
+            return invalid ? CANONICAL_NAN : z | INF;
+        }
+        return m == 0 ? z : _roundAt(z, m, e, _log2(m));
     }
 
     /// @dev Significand and exponent of the magnitude of a finite float.
@@ -247,24 +323,40 @@ library Float32 {
         }
     }
 
-    /// @dev The float nearest to +-m * 2^(e - 150); `zero` if m is zero.
+    /// @dev The float nearest to +-m * 2^(e - 150); `zero` if m is zero. m < 2^128.
     function _round(uint256 sign, uint256 m, int256 e, uint256 zero)
         private
         pure
         returns (uint256)
     {
-        unchecked {
-            if (m == 0) return zero;
+        return m == 0 ? zero : _roundAt(sign, m, uint256(e), _log2(m));
+    }
+
+    /// @dev `_round` of m > 0 whose highest bit is `top`; e is a signed number.
+    function _roundAt(uint256 sign, uint256 m, uint256 e, uint256 top)
+        private
+        pure
+        returns (uint256 z)
+    {
+        assembly ("memory-safe") {
             // Drop so many bits that 24 remain, or fewer if that would pass below the subnormals.
-            int256 drop = int256(_log2(m)) - 23;
-            if (e + drop < 1) drop = 1 - e;
-            if (drop > 0) m = drop > 255 ? 0 : _shiftRight(m, uint256(drop));
-            else m <<= uint256(-drop);
-            e += drop;
-            if (e >= 0xFF) return sign | INF;
+            let drop := sub(top, 23)
+            e := add(e, drop)
+            if slt(e, 1) {
+                drop := add(drop, sub(1, e))
+                e := 1
+            }
+            switch sgt(drop, 0)
+            case 0 { m := shl(sub(0, drop), m) }
+            default {
+                // Half the dropped range, less one unless the kept part is odd, rounds up.
+                m := add(add(m, sub(shl(sub(drop, 1), 1), 1)), and(shr(drop, m), 1))
+                m := shr(drop, m)
+            }
             // m holds the hidden bit, if any, so that it counts one up in the exponent; a carry
             // out of rounding counts one more, up to infinity.
-            return sign | ((uint256(e - 1) << 23) + m);
+            z := or(sign, INF)
+            if lt(e, 0xFF) { z := or(sign, add(shl(23, sub(e, 1)), m)) }
         }
     }
 

@@ -106,7 +106,7 @@ library TensorElement {
         Scalars calldata scalars,
         uint256 i
     ) private pure returns (Frame memory f) {
-        f.registers = new uint256[](256); // any register number is inside
+        f.registers = Microcode.registerFile();
         f.ops = Microcode.table();
         f.views = new Cursor[](t.views.length);
         for (uint256 k; k < t.views.length; ++k) {

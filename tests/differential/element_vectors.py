@@ -325,3 +325,56 @@ def map_vectors(count: int = 40) -> dict[str, object]:
         operands.append(np.array([rng.randrange(-1, 9)], np.int64))
         calls.append(element_call(rng, t, operands, rng.randrange(t.count)))
     return {"calls": ["0x" + call.hex() for call in calls]}
+
+
+# --- gas ------------------------------------------------------------------------------------------
+
+
+def typical_map(instructions: int = 30) -> Template:
+    """Three f32 views of four digits over (4, 8, 16, 32) and a chain of multiply and add."""
+    shape = (4, 8, 16, 32)
+    strides = ((4096, 512, 32, 1), (0, 512, 32, 1), (0, 0, 0, 1))
+    counts = (16384, 4096, 32)
+    views = tuple(
+        View(k, 0, tuple(Digit(n, s) for n, s in zip(shape, strides[k], strict=True)))
+        for k in range(3)
+    )
+    code = [Instr(Op.LOAD, 0), Instr(Op.LOAD, 1), Instr(Op.LOAD, 2)]
+    for k in range(3, instructions):
+        code.append(Instr(Op.FMUL if k % 2 else Op.FADD, k - 1, k - 2))
+    slots = tuple(Slot(DType.F32, n) for n in counts)
+    return Template(Kind.MAP, DType.F32, shape, slots, views, tuple(code))
+
+
+def gas_vectors() -> dict[str, object]:
+    """Typical encodings and calls whose gas is measured."""
+    rng = Random(3)
+    out: dict[str, object] = {}
+    for instructions in (3, 30, 230):
+        t = typical_map(instructions)
+        operands = [
+            np.array([rng.uniform(-2, 2) for _ in range(s.count)], np.float32) for s in t.slots
+        ]
+        call = typical_call(t, operands, 9999)
+        out[f"map{instructions}"] = "0x" + call.hex()
+        out[f"template{instructions}"] = "0x" + encode_template(t).hex()
+    return out
+
+
+def typical_call(t: Template, operands: Sequence[Array], i: int) -> bytes:
+    """Like ``element_call``, with only the one block of each operand that element i reads."""
+    want = element(t, operands, Scalars(), i)
+    runs, roots = [], []
+    for view, x in zip(t.views, operands, strict=True):
+        address, rest = view.offset, i
+        for digit in reversed(view.digits):
+            rest, d = divmod(rest, digit.radix)
+            address += digit.stride * d
+        data = np.ascontiguousarray(x).tobytes()
+        levels = trees.levels_of(trees.block_leaves(data))
+        first = address * x.itemsize // BLOCK_BYTES
+        block = data[first * BLOCK_BYTES : (first + 1) * BLOCK_BYTES].ljust(BLOCK_BYTES, b"\0")
+        runs.append((view.slot, first, block, run_siblings(levels, first, 1)))
+        roots.append(levels[-1][0])
+    bits = int.from_bytes(want.tobytes(), "little")
+    return abi_encode([CALL], [(encode_template(t), roots, runs, (0, 0, 0), i, bits)])

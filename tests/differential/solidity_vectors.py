@@ -9,7 +9,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.differential.element_vectors import instruction_vectors, map_vectors
+from tests.differential.element_vectors import (
+    gas_vectors,
+    instruction_vectors,
+    map_vectors,
+)
 from tests.differential.program_vectors import decoder_vectors, tree_vectors
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "solidity"
@@ -19,6 +23,7 @@ FILES: dict[str, Callable[[], dict[str, object]]] = {
     "trees.json": tree_vectors,
     "instructions.json": instruction_vectors,
     "map.json": map_vectors,
+    "gas.json": gas_vectors,
 }
 
 

@@ -17,12 +17,12 @@ contract MicrocodeHarness {
         returns (uint256 row, uint256 got, uint256 worst)
     {
         Frame memory f;
-        f.registers = new uint256[](256);
+        f.registers = Microcode.registerFile();
         f.ops = Microcode.table();
         for (; row * ROW < data.length; ++row) {
             uint256 at = row * ROW;
             for (uint256 k; k < 3; ++k) {
-                f.registers[k] = _long(data, at + 8 + 8 * k);
+                _set(f.registers + 32 * k, _long(data, at + 8 + 8 * k));
             }
             uint256 code;
             assembly {
@@ -33,6 +33,12 @@ contract MicrocodeHarness {
             gas_ -= gasleft();
             if (gas_ > worst) worst = gas_;
             if (got != _long(data, at + 32)) break;
+        }
+    }
+
+    function _set(uint256 to, uint256 value) private pure {
+        assembly {
+            mstore(to, value)
         }
     }
 

@@ -5,18 +5,19 @@ import {BlockRun, Scalars} from "../../contracts/libraries/TensorElement.sol";
 import {ProgramHarness} from "./ProgramHarness.sol";
 import {vm} from "./Vm.sol";
 
+/// @notice One recomputation as the vectors hold it.
+struct ElementCall {
+    bytes template;
+    bytes32[] roots;
+    BlockRun[] runs;
+    Scalars scalars;
+    uint256 i;
+    uint256 want;
+}
+
 /// @notice Whole elements against the interpreter.
 contract TensorElementTest {
     ProgramHarness private immutable harness = new ProgramHarness();
-
-    struct Call {
-        bytes template;
-        bytes32[] roots;
-        BlockRun[] runs;
-        Scalars scalars;
-        uint256 i;
-        uint256 want;
-    }
 
     event Gas(uint256 used);
 
@@ -28,7 +29,7 @@ contract TensorElementTest {
         bytes[] memory calls = vm.parseJsonBytesArray(vm.readFile(file), ".calls");
         require(calls.length >= atLeast, "too few vectors");
         for (uint256 k; k < calls.length; ++k) {
-            Call memory c = abi.decode(calls[k], (Call));
+            ElementCall memory c = abi.decode(calls[k], (ElementCall));
             (uint256 got, uint256 used) =
                 harness.element(c.template, c.roots, c.runs, c.scalars, c.i);
             emit Gas(used);
