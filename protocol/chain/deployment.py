@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from eth_utils import to_checksum_address
 
-from protocol.chain.errors import ChainConfigError
+from protocol.chain.errors import ChainConfigError, DeploymentMissing
 from protocol.spec.limits import Limits
 
 VERSION: Final = 1
@@ -62,12 +62,17 @@ class Deployment:
     @classmethod
     def load(cls, path: Path) -> Deployment:
         """Reads a deployment file.  Raises ChainConfigError, naming every problem."""
+        if not path.exists():
+            raise DeploymentMissing(
+                f"there is no deployment file {path}: deploy first, or name the file that the "
+                f"deploy script wrote"
+            )
         try:
             entry = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise ChainConfigError(
-                f"cannot read the deployment {path} ({type(error).__name__}): deploy first, or "
-                f"name the file that the deploy script wrote"
+                f"cannot read the deployment {path} ({type(error).__name__}): name the file that "
+                f"the deploy script wrote"
             ) from error
         if not isinstance(entry, dict) or entry.get("version") != VERSION:
             raise ChainConfigError(

@@ -18,6 +18,10 @@ class ChainConfigError(ChainError):
     """The configuration or the deployment file cannot be used."""
 
 
+class DeploymentMissing(ChainConfigError):
+    """There is no deployment file."""
+
+
 class NodeUnavailable(ChainError):
     """No node answers at the RPC address, it breaks off, or it limits the rate of requests."""
 

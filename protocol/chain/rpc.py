@@ -35,6 +35,9 @@ BUSY_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 BUSY_CODES: Final = frozenset({-32005, 429})
 """JSON-RPC error codes of rate limits."""
 
+POOR: Final = ("insufficient funds", "insufficient balance", "enough funds to send tx")
+"""What nodes say, also in the words of a failed execution, of an account without the value."""
+
 MESSAGES: Final[tuple[tuple[str, type[ChainError]], ...]] = (
     ("nonce too low", NonceTooLow),
     ("doesn't have the correct nonce", NonceTooLow),
@@ -46,9 +49,7 @@ MESSAGES: Final[tuple[tuple[str, type[ChainError]], ...]] = (
     ("less than block base fee", Underpriced),
     ("less than the block's basefeepergas", Underpriced),
     ("gas price too low", Underpriced),
-    ("insufficient funds", InsufficientFunds),
-    ("insufficient balance", InsufficientFunds),
-    ("enough funds to send tx", InsufficientFunds),
+    *((part, InsufficientFunds) for part in POOR),
     ("header not found", BlockUnavailable),
     ("unknown block", BlockUnavailable),
     ("block not found", BlockUnavailable),
@@ -91,7 +92,8 @@ def classify(method: str, error: object) -> ChainError:
     if isinstance(data, dict):  # Ganache's estimates
         data = data.get("result", data.get("data"))
     refused = _hex_bytes(data)
-    if code == 3 or "revert" in lower or "vm exception" in lower:
+    poor = not refused and any(part in lower for part in POOR)
+    if not poor and (code == 3 or "revert" in lower or "vm exception" in lower):
         return CallReverted(message, refused or b"")
     for part, kind in MESSAGES:
         if part in lower:
