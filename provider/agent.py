@@ -1,0 +1,409 @@
+"""The provider: watches the market, takes what suits, computes it, commits, collects.
+
+A cycle is: snapshot at one block → pure ``decide`` → act.  Nothing is remembered between cycles
+that chain and disk do not tell again, so the process may be killed at any point: an accepted job
+is found on chain and run again (or its finished result found on disk), and a transaction that was
+sent already counts as done.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from protocol.chain.book import Book, JobRecord
+from protocol.chain.chain import Chain
+from protocol.chain.config import ChainConfig
+from protocol.chain.contracts import Call, Money, short
+from protocol.chain.deployment import checksum
+from protocol.chain.errors import ChainError, Interrupted, Unprofitable, WalletError, retries
+from protocol.chain.history import History
+from protocol.chain.reverts import Reverted, WrongStatus
+from protocol.chain.state import Snapshot
+from protocol.chain.transactions import Outcome, Result, Sender, require_wallet
+from protocol.spec.errors import AssayError, LimitExceeded, ProgramError, TensorMismatch
+from protocol.spec.job import task_hash
+from protocol.spec.types import Array
+from protocol.storage.cache import Cache
+from protocol.storage.config import StorageConfig
+from protocol.storage.errors import (
+    ContentMismatch,
+    ContentTooLarge,
+    MalformedLocators,
+    MalformedManifest,
+    StorageError,
+)
+from protocol.storage.jobs import JobData, fetch_job, output_decls, publish_result
+from protocol.storage.locators import JobLocators
+from protocol.storage.store import Store
+from provider import telemetry
+from provider.calibrate import measure
+from provider.decide import (
+    Action,
+    Collect,
+    Finish,
+    Habits,
+    Refusal,
+    Refuse,
+    Settle,
+    Sight,
+    Take,
+    decide,
+)
+from provider.engine import Engine
+from provider.policy import Rules, Standing, judge_program
+from provider.results import Results
+from provider.workload import Rate, work_of
+
+log: Final = logging.getLogger("assay.provider")
+
+FOREVER: Final = 1 << 62
+MAX_PEERS: Final = 4
+"""Addresses of our IPFS node that go into a commit's locators."""
+
+PERMANENT: Final = (
+    ProgramError,
+    TensorMismatch,
+    LimitExceeded,
+    ContentMismatch,
+    ContentTooLarge,
+    MalformedLocators,
+    MalformedManifest,
+)
+"""What a job cannot recover from: its own data is wrong."""
+
+Say = Callable[[str], None]
+
+
+class AgentRunning(AssayError):
+    """Another process works in the same directory."""
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """How the agent works.  ``directory`` keeps finished results; times are seconds."""
+
+    directory: Path
+    rules: Rules = Rules()
+    habits: Habits = Habits()
+    backend: str = "auto"
+    device: str | None = None
+    threads: int | None = None
+    fetch_seconds: float = 600.0
+
+
+class Agent:
+    """One provider.  ``say`` gets a line for each thing a person would want to know."""
+
+    def __init__(
+        self, chain: Chain, sender: Sender, store: Store, config: AgentConfig, say: Say
+    ) -> None:
+        self.chain = chain
+        self.sender = sender
+        self.store = store
+        self.config = config
+        self.say = say
+        self.me = sender.address
+        self.history = History(chain)
+        self.cache = Cache(store.config.cache_dir, store.config.cache_max_bytes)
+        self.results = Results(config.directory / "results")
+        self.refused: dict[bytes, Refusal] = {}
+        self.rate = Rate(1.0, 1.0)
+        self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
+        at = chain.snapshot()
+        limits = chain.limits(at)
+        self.schedule = limits.schedule
+
+    # --- the world before work starts ------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Check the world and measure this machine.
+
+        Raises WalletError unless this key is a registered provider, and whatever chain, IPFS node
+        or engine have to say.
+        """
+        entry = self.chain.provider(self.me, self.chain.snapshot())
+        if not entry.registered:
+            raise WalletError(
+                f"{checksum(self.me)} is not registered: run `assay provider register` first"
+            )
+        node = self.store.node()
+        self.rate = measure(self.config.threads)
+        reading = telemetry.read()
+        cards = ", ".join(f"{g.name} ({g.memory_total >> 20} MiB)" for g in reading.gpus)
+        self.say(f"provider {checksum(self.me)}, IPFS peer {node.peer_id}")
+        self.say(
+            f"{reading.processors} processors, {reading.memory_free >> 20} MiB free, "
+            f"{cards or reading.note}"
+        )
+        self.say(
+            f"measured {self.rate.products / 1e9:.1f} G multiply-adds/s, "
+            f"{self.rate.instructions / 1e9:.2f} G instructions/s"
+        )
+
+    # --- the cycle -------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Work until ``chain.stop`` is set."""
+        self.prepare()
+        self.say(f"watching the market at {checksum(self.chain.deployment.market)}")
+        stop, pause = self.chain.stop, self.chain.config.poll_seconds
+        trouble = ""
+        while not stop.is_set():
+            try:
+                busy = self.cycle()
+                trouble = ""
+            except Interrupted:
+                break
+            except ChainError as error:
+                if not retries(error):
+                    raise
+                if str(error) != trouble:
+                    trouble = str(error)
+                    self.say(f"chain: {trouble}; trying again")
+                busy = False
+            if not busy:
+                stop.wait(pause)
+        self.say("stopped; accepted work goes on at the next start")
+
+    def cycle(self) -> bool:
+        """One snapshot, one decision, its actions; whether anything was done."""
+        at = self.chain.snapshot()
+        book = self.history.sync(at)
+        sight = self.look(at, book)
+        actions = decide(sight, self.schedule, self.config.rules, self.config.habits)
+        for action in actions:
+            self.act(action, at)
+        return any(not isinstance(action, Refuse) for action in actions)
+
+    def look(self, at: Snapshot, book: Book) -> Sight:
+        """What is on chain at one block, as ``decide`` wants it."""
+        entry = self.chain.provider(self.me, at)
+        balances = self.chain.balances(self.me, at)
+        live = tuple(job for job in book.jobs.values() if job.live)
+        mine = [job.job for job in live if job.provider == self.me]
+        self.results.keep_only(mine)
+        self.refused = {k: v for k, v in self.refused.items() if book.jobs[k].live}
+        return Sight(
+            time=at.next_timestamp,
+            me=Standing(
+                address=self.me,
+                capabilities=int.from_bytes(entry.capabilities, "big"),
+                stake=entry.stake,
+                deposit=entry.deposit,
+                backlog_ms=entry.backlog_ms,
+                max_backlog_ms=self.chain.deployment.max_backlog_ms,
+            ),
+            jobs=live,
+            credits={
+                "market": (balances.market_credit.token, balances.market_credit.native),
+                "registry": (balances.registry_credit.token, balances.registry_credit.native),
+            },
+            refused=self.refused,
+        )
+
+    def act(self, action: Action, at: Snapshot) -> None:
+        """Do one thing.  What goes wrong with one job is said and does not stop the others."""
+        match action:
+            case Refuse(job, reason):
+                self._refuse(job, reason, at, self.config.habits.recheck_seconds)
+            case Take(job):
+                self._take(job, at)
+            case Finish(job):
+                self._finish(job, at)
+            case Settle(job):
+                deal, task = job.terms.deal, task_hash(job.terms.task)
+                self._send(self.chain.contracts.market.finalize(task, deal, job.job))
+            case Collect(contract, token, native):
+                self._collect(contract, token, native)
+
+    # --- actions ---------------------------------------------------------------------------------
+
+    def _refuse(self, job: JobRecord, reason: str, at: Snapshot, seconds: int) -> None:
+        until = at.next_timestamp + seconds if seconds < FOREVER else FOREVER
+        known = self.refused.get(job.job)
+        if known is None or known.reason != reason:
+            self.say(f"job {short(job.job)} not taken: {reason}")
+        self.refused[job.job] = Refusal(reason, until)
+
+    def _data(self, job: JobRecord) -> JobData:
+        """Program, constants and inputs, checked against the terms."""
+        locators = JobLocators.decode(job.locators)
+        seconds = self.config.fetch_seconds
+        most = self.config.rules.max_memory
+        return fetch_job(
+            self.store, self.cache, job.terms.task, locators, max_bytes=most, timeout=seconds
+        )
+
+    def _take(self, job: JobRecord, at: Snapshot) -> None:
+        self.say(f"job {short(job.job)} fetching program, weights and inputs")
+        recheck = self.config.habits.recheck_seconds
+        try:
+            data = self._data(job)
+        except PERMANENT as error:
+            self._refuse(job, str(error), at, FOREVER)
+            return
+        except StorageError as error:
+            self._refuse(job, str(error), at, recheck)
+            return
+        work = work_of(data.program, data.steps)
+        seconds = self.rate.seconds(work)
+        free = telemetry.read().memory_free
+        reason = judge_program(job.terms.deal, work, seconds, self.config.rules, free)
+        if reason is not None:
+            self._refuse(job, reason, at, recheck)
+            return
+        task = task_hash(job.terms.task)
+        try:
+            self._send(self.chain.contracts.market.accept(task, job.terms.deal, job.job))
+        except Reverted as refusal:
+            self._refuse(job, str(refusal), at, recheck)
+            return
+        self.say(f"job {short(job.job)} accepted, about {seconds:.1f} s of work")
+
+    def _finish(self, job: JobRecord, at: Snapshot) -> None:
+        """Run an accepted job (or find its result), publish the outputs, commit their root."""
+        try:
+            data = self._data(job)
+            outputs = self._outputs(job, data)
+            root, locators = publish_result(self.store, data.program, outputs, self._peers())
+        except StorageError as error:
+            left = job.clock - at.next_timestamp
+            self.say(f"job {short(job.job)} waits: {error}; {left} s are left")
+            self.chain.stop.wait(self.chain.config.poll_seconds)
+            return
+        self.say(f"job {short(job.job)} published, root 0x{root.hex()}")
+        call = self.chain.contracts.market.commit(job.job, root, locators.encode())
+        try:
+            self._send(call, already=lambda refusal: self._committed(job, root, refusal))
+        except Reverted as refusal:
+            self.say(f"job {short(job.job)} not committed: {refusal}")
+            return
+        self.say(f"job {short(job.job)} committed")
+
+    def _committed(self, job: JobRecord, root: bytes, refusal: Reverted) -> bool:
+        """Whether a refused commit means that an earlier life of this process sent it."""
+        if not isinstance(refusal, WrongStatus):
+            return False
+        at = self.chain.snapshot()
+        state = self.chain.job_state(job.job, at)
+        return state.provider == self.me and self.chain.result_of(job.job, at) == root
+
+    def _outputs(self, job: JobRecord, data: JobData) -> list[Array]:
+        decls = output_decls(data.program)
+        kept = self.results.load(job.job, decls)
+        if kept is not None:
+            self.say(f"job {short(job.job)} was computed before, its result is on disk")
+            return kept
+        self.say(f"job {short(job.job)} running")
+        engine = self._engine_for(job, data)
+        outputs = engine.run(
+            data.inputs,
+            seed=job.terms.task.seed,
+            steps=data.steps,
+            progress=_Percent(self.say, f"job {short(job.job)} running", self.chain.stop),
+        )
+        self.results.save(job.job, decls, outputs)
+        self.say(f"job {short(job.job)} computed, peak memory {engine.memory.peak >> 20} MiB")
+        return outputs
+
+    def _engine_for(self, job: JobRecord, data: JobData) -> Engine:
+        """The prepared engine of a program and its weights; the last one is kept."""
+        key = (job.terms.task.program_root, job.terms.task.constants_root)
+        if self._engine is None or self._engine[0] != key:
+            if self._engine is not None:
+                self._engine[1].release()
+            c = self.config
+            made = Engine(data.program, data.constants, c.backend, c.device, threads=c.threads)
+            self._engine = (key, made)
+        return self._engine[1]
+
+    def _peers(self) -> tuple[str, ...]:
+        """Addresses at which others reach our IPFS node."""
+        return self.store.node().addresses[:MAX_PEERS]
+
+    def _collect(self, contract: str, token: int, native: int) -> None:
+        contracts = self.chain.contracts
+        money: Money = contracts.market if contract == "market" else contracts.registry
+        if token:
+            self._send(money.withdraw(self.me, token))
+        if native:
+            try:
+                self._send(money.withdraw_native(self.me, native), max_cost=native)
+            except Unprofitable as error:
+                log.info("%s", error)
+        self.say(f"collected {token} tokens (smallest units) from the {contract}")
+
+    def _send(
+        self,
+        call: Call,
+        *,
+        already: Callable[[Reverted], bool] | None = None,
+        max_cost: int | None = None,
+    ) -> Outcome:
+        outcome = self.sender.send(call, already=already, max_cost=max_cost)
+        if outcome.result is Result.MINED:
+            self.say(f"{call.what}: {outcome.gas} gas, transaction 0x{outcome.tx.hex()}")
+        return outcome
+
+
+class _Percent:
+    """Says how far a run is, at most once each tenth; ends it when a stop is asked for."""
+
+    def __init__(self, say: Say, what: str, stop: threading.Event) -> None:
+        self.say, self.what, self.stop = say, what, stop
+        self.tenth = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.stop.is_set():
+            raise Interrupted("a stop was asked for in the middle of a run")
+        tenth = 10 * done // max(1, total)
+        if tenth > self.tenth:
+            self.tenth = tenth
+            self.say(f"{self.what} {10 * tenth} %")
+
+
+@contextmanager
+def _only_one(directory: Path) -> Iterator[None]:
+    """Hold the agent's directory; AgentRunning if another process does."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AgentRunning(
+                f"another agent works in {directory}: stop it, or give this one its own --dir"
+            ) from None
+        yield
+
+
+def run_agent(
+    chain_config: ChainConfig,
+    storage_config: StorageConfig,
+    config: AgentConfig,
+    say: Say,
+    stop: threading.Event,
+    *,
+    check_only: bool = False,
+) -> None:
+    """Be a provider until ``stop`` is set; with ``check_only``, only test that everything is there.
+
+    Raises WalletError without a key or registration, WrongChain, NodeUnavailable,
+    IpfsUnavailable, AgentRunning.
+    """
+    with (
+        _only_one(config.directory),
+        Chain.connect(chain_config, stop=stop) as chain,
+        Store(storage_config) as store,
+    ):
+        agent = Agent(chain, Sender(chain, require_wallet(chain)), store, config, say)
+        if check_only:
+            agent.prepare()
+        else:
+            agent.run()

@@ -1,0 +1,82 @@
+"""Measures how fast this machine runs programs, with a small program of known work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from protocol.spec.assembler import Code
+from protocol.spec.builder import Builder, affine
+from protocol.spec.types import Array, DType, Kind, Program, Slot, Template
+from provider.engine import Engine
+from provider.workload import Rate, work_of
+
+ROWS, WIDTH, OUT = 256, 512, 512
+REPEATS = 3
+CHAIN = 24
+"""Instructions of the elementwise program: a chain as long as an activation function."""
+
+
+def _product() -> tuple[Program, list[Array]]:
+    b = Builder()
+    rng = np.random.default_rng(0)
+    x = b.constant(rng.integers(-32639, 32640, (ROWS, WIDTH)).astype(np.int16), 32639)
+    w = b.constant(rng.integers(-8127, 8128, (OUT, WIDTH)).astype(np.int16), 8127)
+    c = Code()
+    shape = (ROWS, OUT)
+    dot = Template(
+        kind=Kind.DOT,
+        dtype=DType.F32,
+        shape=shape,
+        slots=(Slot(DType.I16, ROWS * WIDTH), Slot(DType.I16, OUT * WIDTH)),
+        views=(
+            affine(0, shape, (WIDTH, 0), r=(WIDTH,), r_strides=(1,)),
+            affine(1, shape, (0, WIDTH), r=(WIDTH,), r_strides=(1,)),
+        ),
+        post=c.finish(c.acc_i().to_f32() * 1e-9),
+        r=(WIDTH,),
+        bound_a=32639,
+        bound_b=8127,
+    )
+    b.output(b.op(dot, [x, w]))
+    return b.build()
+
+
+def _elementwise() -> tuple[Program, list[Array]]:
+    b = Builder()
+    n = ROWS * WIDTH
+    x = b.constant(np.random.default_rng(1).normal(size=(ROWS, WIDTH)).astype(np.float32))
+    c = Code()
+    loaded = y = c.load_f(0)
+    for k in range(CHAIN // 2):
+        y = y * loaded + (1.0 + k / CHAIN)
+    view = affine(0, (n,), (1,))
+    slots = (Slot(DType.F32, n),)
+    template = Template(Kind.MAP, DType.F32, (ROWS, WIDTH), slots, (view,), c.finish(y))
+    b.output(b.op(template, [x]))
+    return b.build()
+
+
+def _seconds(program: Program, constants: Sequence[Array], threads: int | None) -> float:
+    """The shortest of a few runs, after one that warms up."""
+    engine = Engine(program, constants, threads=threads)
+    engine.run([])
+    best = float("inf")
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        engine.run([])
+        best = min(best, time.perf_counter() - start)
+    engine.release()
+    return best
+
+
+def measure(threads: int | None = None) -> Rate:
+    """Multiply-adds and instructions a second of this machine's engine."""
+    dot, weights = _product()
+    chain, values = _elementwise()
+    return Rate(
+        products=work_of(dot).products / _seconds(dot, weights, threads),
+        instructions=work_of(chain).instructions / _seconds(chain, values, threads),
+    )
