@@ -1,0 +1,177 @@
+"""The agent on a real chain and real storage, from an open job to collected money."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client.jobs import Client, Submitted
+from client.terms import Wishes
+from protocol.chain.book import JobRecord
+from protocol.chain.errors import WalletError
+from protocol.spec import examples, interpreter
+from protocol.spec.examples import Example
+from protocol.spec.job import JobStatus, task_hash
+from provider.agent import Agent, AgentConfig
+from provider.decide import Habits
+from provider.policy import Rules
+from provider.workload import Rate
+from tests.provider.conftest import TOKEN, Market
+
+pytestmark = pytest.mark.chain
+
+EXAMPLES = {e.name: e for e in examples.all_examples()}
+FAST = Rate(1e9, 1e9)
+
+
+def post(client: Client, e: Example, **wishes: object) -> Submitted:
+    made = Wishes(price=5 * TOKEN, seed=e.seed, steps=e.steps, window_seconds=10)
+    return client.submit(
+        e.program, e.constants, e.inputs, replace(made, **wishes)  # type: ignore[arg-type]
+    )
+
+
+def config(directory: Path, **rules: object) -> AgentConfig:
+    habits = Habits(settle_after=0, collect_token=1, recheck_seconds=1000)
+    return AgentConfig(directory, Rules(**rules), habits)  # type: ignore[arg-type]
+
+
+def cycles(agent: Agent, most: int = 6) -> None:
+    """Cycle until there is nothing to do."""
+    agent.rate = FAST
+    for _ in range(most):
+        if not agent.cycle():
+            return
+    pytest.fail(f"still busy after {most} cycles")
+
+
+def record(agent: Agent, job: bytes) -> JobRecord:
+    return agent.history.sync(agent.chain.snapshot()).jobs[job]
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_cycle__open_job__is_run_committed_settled_and_collected(
+    market: Market, tmp_path: Path, name: str
+) -> None:
+    e = EXAMPLES[name]
+    account = 3
+    with market.client() as client, market.agent(account, config(tmp_path)) as (agent, said):
+        if not agent.chain.provider(agent.me, agent.chain.snapshot()).registered:
+            market.register(account, 500)
+        job = post(client, e).job
+        cycles(agent)
+        assert record(agent, job).status is JobStatus.COMMITTED
+        wanted = interpreter.run(
+            e.program, e.constants, e.inputs, seed=e.seed, steps=e.steps
+        )
+        got = client.fetch(job).outputs
+        assert [g.tobytes() for g in got] == [w.tobytes() for w in wanted]
+        assert client.verify(job).elements == sum(w.size for w in wanted)
+        market.later(11)
+        before = agent.chain.balances(agent.me, agent.chain.snapshot()).token
+        cycles(agent)
+        assert record(agent, job).status is JobStatus.FINALIZED
+        after = agent.chain.balances(agent.me, agent.chain.snapshot())
+        assert after.token == before + 5 * TOKEN
+        assert after.market_credit.token == 0
+        text = "\n".join(said)
+        for word in ("fetching", "accepted", "running", "computed", "published", "committed"):
+            assert word in text
+
+
+def test_finish__result_on_disk__is_not_computed_again(market: Market, tmp_path: Path) -> None:
+    """As after a kill between the last operation and the commit."""
+    market.register(4, 500)
+    with market.client() as client:
+        job = post(client, EXAMPLES["mlp"]).job
+        with market.agent(4, config(tmp_path)) as (agent, _):
+            agent.rate = FAST
+            agent.cycle()
+            taken = record(agent, job)
+            assert taken.status is JobStatus.ACCEPTED
+            data = agent._data(taken)
+            agent._outputs(taken, data)
+        with market.agent(4, config(tmp_path)) as (agent, said):
+            cycles(agent)
+            assert record(agent, job).status is JobStatus.COMMITTED
+            assert any("was computed before" in line for line in said)
+            assert not any(line.endswith("running") for line in said)
+        client.verify(job)
+
+
+def test_finish__commit_was_sent_before_the_kill__counts_as_done(
+    market: Market, tmp_path: Path
+) -> None:
+    market.register(5, 500)
+    with market.client() as client, market.agent(5, config(tmp_path)) as (agent, said):
+        job = post(client, EXAMPLES["gather"]).job
+        agent.rate = FAST
+        agent.cycle()
+        taken, at = record(agent, job), agent.chain.snapshot()
+        agent._finish(taken, at)
+        agent._finish(taken, at)
+        assert said[-1].endswith("committed")
+        assert record(agent, job).status is JobStatus.COMMITTED
+
+
+def test_take__job_that_does_not_suit__is_refused_with_the_reason(
+    market: Market, tmp_path: Path
+) -> None:
+    market.register(6, 500)
+    with market.client() as client:
+        job = post(client, EXAMPLES["mlp"], open_seconds=30).job
+        for rules, reason in (
+            ({"min_price": 6 * TOKEN}, "below the minimum"),
+            ({"max_memory": 2_000}, "bytes, 2000 are available"),
+            ({"max_work_seconds": 0.001}, "of work, at most 0.001 s"),
+        ):
+            with market.agent(6, config(tmp_path, **rules)) as (agent, said):
+                agent.rate = FAST
+                agent.cycle()
+                agent.cycle()
+                assert [line for line in said if reason in line], said
+                assert record(agent, job).status is JobStatus.OPEN
+        market.later(31)
+        terms = client.record(job)[0].terms
+        refund = client.chain.contracts.market.refund(task_hash(terms.task), terms.deal)
+        client.sender.send(refund)
+
+
+def test_take__weights_that_are_not_those_committed__are_refused(
+    market: Market, tmp_path: Path
+) -> None:
+    """The client posts other roots than those of the data that its locators name."""
+    e = EXAMPLES["mlp"]
+    market.register(7, 500)
+    with market.client() as client, market.agent(7, config(tmp_path)) as (agent, said):
+        honest = post(client, e, open_seconds=40)
+        task = replace(honest.terms.task, constants_root=b"\5" * 32)
+        deal = replace(honest.terms.deal, nonce=honest.terms.deal.nonce + 1)
+        terms = replace(honest.terms, task=task, deal=deal)
+        contracts = client.chain.contracts
+        client.sender.send(contracts.token.approve(contracts.market.address, deal.price_ceiling))
+        locators = honest.locators.encode()
+        client.sender.send(contracts.market.post(terms, locators, honest.quote.bounty))
+        cycles(agent, 8)
+        assert record(agent, honest.job).status is JobStatus.COMMITTED
+        assert [line for line in said if "not taken" in line and "root" in line], said
+        market.later(41)
+        client.sender.send(contracts.market.refund(task_hash(task), deal))
+
+
+def test_prepare__not_registered__says_what_to_do(market: Market, tmp_path: Path) -> None:
+    with market.agent(8, config(tmp_path)) as (agent, _):
+        with pytest.raises(WalletError, match="assay provider register"):
+            agent.prepare()
+
+
+def test_prepare__registered__measures_this_machine(market: Market, tmp_path: Path) -> None:
+    with market.agent(3, config(tmp_path)) as (agent, said):
+        agent.prepare()
+        assert agent.rate.products > 1e7
+        assert agent.rate.instructions > 1e6
+        assert any("IPFS peer" in line for line in said)
+    assert np.isfinite(agent.rate.products)
