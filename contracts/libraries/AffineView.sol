@@ -110,15 +110,18 @@ library AffineView {
     function load(Cursor memory c, int256 address_, bool inside) internal pure returns (uint256) {
         unchecked {
             if (!inside || address_ < 0 || uint256(address_) >= c.operand.count) return c.pad;
-            return _element(c.operand, c.slot, uint256(address_), c.last);
+            (uint256 at,) = locate(c, uint256(address_));
+            return fromLittleEndian(c.operand.dtype, at);
         }
     }
 
     /// @notice Element 0 of an i64 operand: a live bound.
     function live(Operand[] memory operands, uint256 slot) internal pure returns (int256) {
         if (slot >= operands.length) revert NoSuchOperand(slot, operands.length);
-        Span memory last;
-        return int256(_element(operands[slot], slot, 0, last));
+        Cursor memory c;
+        (c.operand, c.slot) = (operands[slot], slot);
+        (uint256 at,) = locate(c, 0);
+        return int256(fromLittleEndian(DType.I64, at));
     }
 
     /// @notice A pad or dead value as a register.
@@ -139,6 +142,23 @@ library AffineView {
         if (dtype == DType.I64) return 3;
         if (dtype == DType.I16) return 1;
         return dtype == DType.I8 ? 0 : 2;
+    }
+
+    /// @notice Where element `n` of the view's operand lies in memory.
+    /// @return at memory address
+    /// @return ready elements from there on that lie behind one another
+    function locate(Cursor memory c, uint256 n)
+        internal
+        pure
+        returns (uint256 at, uint256 ready)
+    {
+        unchecked {
+            uint256 bits = sizeBits(c.operand.dtype);
+            Span memory last = c.last;
+            uint256 byteAt = n << bits;
+            if (byteAt < last.from || byteAt >= last.to) _find(c.operand, c.slot, n, last);
+            return (last.data + byteAt - last.from, (last.to - byteAt) >> bits);
+        }
     }
 
     // --- internals ----------------------------------------------------------------------------
@@ -179,25 +199,12 @@ library AffineView {
         }
     }
 
-    /// @dev Element `n` of an operand as a register; `last` remembers the span.
-    function _element(Operand memory operand, uint256 slot, uint256 n, Span memory last)
-        private
-        pure
-        returns (uint256 x)
-    {
-        unchecked {
-            uint256 at_ = n << sizeBits(operand.dtype);
-            if (at_ < last.from || at_ >= last.to) _find(operand, slot, at_, n, last);
-            uint256 from = last.data + at_ - last.from;
-            assembly ("memory-safe") {
-                x := mload(from)
-            }
-            return fromLittleEndian(operand.dtype, x);
+    /// @dev The element at a memory address, as a register.
+    function fromLittleEndian(DType dtype, uint256 at) internal pure returns (uint256 x) {
+        uint256 w;
+        assembly ("memory-safe") {
+            w := mload(at)
         }
-    }
-
-    /// @dev The element in the highest bytes of a word of memory, as a register.
-    function fromLittleEndian(DType dtype, uint256 w) internal pure returns (uint256 x) {
         if (dtype == DType.F32 || dtype == DType.I32) {
             assembly ("memory-safe") {
                 x := or(or(byte(0, w), shl(8, byte(1, w))), shl(16, byte(2, w)))
@@ -225,10 +232,12 @@ library AffineView {
         }
     }
 
-    function _find(Operand memory operand, uint256 slot, uint256 byteAt, uint256 n, Span memory last)
+    /// @dev Makes `last` the span that holds element `n`.
+    function _find(Operand memory operand, uint256 slot, uint256 n, Span memory last)
         private
         pure
     {
+        uint256 byteAt = n << sizeBits(operand.dtype);
         Span[] memory spans = operand.spans;
         for (uint256 k; k < spans.length; ++k) {
             Span memory span = spans[k];

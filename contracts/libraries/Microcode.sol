@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {INDEX_CLAMP} from "../types/Machine.sol";
+import {DType, INDEX_CLAMP} from "../types/Machine.sol";
 import {AffineView, Cursor} from "./AffineView.sol";
 import {Float32} from "./Float32.sol";
 
@@ -33,6 +33,11 @@ library Microcode {
 
     /// @dev Opcodes end below this: size of the table.
     uint256 private constant OPCODES = 0x55;
+    uint256 private constant LOAD = 0x01;
+    uint256 private constant LOADX = 0x02;
+    /// @dev Opcodes whose result is a float, loads aside: CONSTF, FADD to FABS, FLOOR to SELF,
+    /// I2F, FROMBITS; bit n stands for opcode n.
+    uint256 private constant FLOAT_RESULTS = 0x90003F1FF000000000020;
 
     /// @notice Runs `count` instructions at calldata offset `at`.
     /// @return result the last register
@@ -114,6 +119,20 @@ library Microcode {
             mstore(add(at, 0x40), f2)
             mstore(add(at, 0x60), f3)
         }
+    }
+
+    /// @notice Whether the last of `count` instructions at `at` yields a float.
+    function yieldsFloat(Frame memory f, uint256 at, uint256 count) internal pure returns (bool) {
+        if (count == 0) return false;
+        uint256 w;
+        assembly ("memory-safe") {
+            w := calldataload(add(at, shl(3, sub(count, 1))))
+        }
+        uint256 op = w >> 248;
+        if (op == LOAD || op == LOADX) {
+            return f.views[uint8(w >> 240)].operand.dtype == DType.F32;
+        }
+        return (FLOAT_RESULTS >> op) & 1 == 1;
     }
 
     /// @notice Coordinate of the output element along `axis`.

@@ -4,6 +4,8 @@ pragma solidity ^0.8.24;
 import {Kind, NONE8} from "../types/Machine.sol";
 import {AffineView, Cursor, Operand, Span} from "./AffineView.sol";
 import {BlockTree} from "./BlockTree.sol";
+import {DotProduct} from "./DotProduct.sol";
+import {Accumulator, Folds} from "./Folds.sol";
 import {Frame, Microcode} from "./Microcode.sol";
 import {ProgramDecoder, Template} from "./ProgramDecoder.sol";
 
@@ -31,8 +33,6 @@ library TensorElement {
     error WrongRootCount(uint256 got, uint256 wanted);
     /// @notice Blocks of operand `slot` prove `got`, its root is `wanted`.
     error WrongRoot(uint256 slot, bytes32 got, bytes32 wanted);
-    /// @notice This kind of operation is not recomputed here.
-    error KindNotSupported(Kind kind);
 
     /// @param data the template's encoding
     /// @param roots bare block root of each operand
@@ -47,7 +47,7 @@ library TensorElement {
         uint256 i
     ) internal pure returns (uint256 bits) {
         Template memory t = ProgramDecoder.template(data);
-        uint256 count = _elements(t);
+        uint256 count = _product(t.shape, t.dims);
         if (i >= count) revert NoSuchElement(i, count);
         Operand[] memory operands = _operands(t, roots, runs);
 
@@ -55,8 +55,74 @@ library TensorElement {
         if (_isDead(t, operands, f)) {
             return AffineView.store(t.dtype, AffineView.literal(t.dtype, t.dead));
         }
-        if (t.kind != Kind.MAP) revert KindNotSupported(t.kind);
+        if (t.kind == Kind.REDUCE) f.acc = _reduce(t, operands, f);
+        if (t.kind == Kind.DOT) f.acc = _dot(t, operands, f);
         return AffineView.store(t.dtype, Microcode.run(f, t.postAt, t.postCount));
+    }
+
+    // --- folds --------------------------------------------------------------------------------
+
+    /// @dev ACC of a REDUCE: `pre` at every position that takes part, folded.
+    function _reduce(Template memory t, Operand[] memory operands, Frame memory f)
+        private
+        pure
+        returns (uint256 acc)
+    {
+        unchecked {
+            uint256 terms = _liveTerms(t, operands);
+            bool isFloat = Microcode.yieldsFloat(f, t.preAt, t.preCount);
+            Accumulator memory sum = Folds.start(t.fold, isFloat);
+            f.rdigits = t.rdigits;
+            for (uint256 r; r < terms; ++r) {
+                f.r = r;
+                Folds.step(sum, r, Microcode.run(f, t.preAt, t.preCount));
+            }
+            (f.r, f.rdigits) = (0, 0);
+            return Folds.finish(sum, terms);
+        }
+    }
+
+    /// @dev ACC of a DOT: the products of views 0 and 1, a run of the innermost digit at a time.
+    function _dot(Template memory t, Operand[] memory operands, Frame memory f)
+        private
+        pure
+        returns (uint256 acc)
+    {
+        unchecked {
+            uint256 terms = _liveTerms(t, operands);
+            uint256 run = uint32(t.r >> (256 - 32 * t.rdigits));
+            uint256 buffers = DotProduct.buffers(run);
+            int256 total;
+            for (uint256 r; r < terms; r += run) {
+                uint256 n = terms - r < run ? terms - r : run;
+                uint256 a = _run(f.views[0], t.rdigits, r, n, buffers);
+                uint256 b = _run(f.views[1], t.rdigits, r, n, buffers + 2 * run + 64);
+                total += DotProduct.sum(a, b, n);
+            }
+            return uint256(total);
+        }
+    }
+
+    function _run(Cursor memory c, uint256 rdigits, uint256 r, uint256 n, uint256 buffer)
+        private
+        pure
+        returns (uint256)
+    {
+        (int256 at, bool inside) = AffineView.addressAt(c, rdigits, r);
+        return DotProduct.gather(c, at, inside, n, buffer);
+    }
+
+    /// @dev Positions of the reduction index that take part.
+    function _liveTerms(Template memory t, Operand[] memory operands)
+        private
+        pure
+        returns (uint256 terms)
+    {
+        terms = _product(t.r, t.rdigits);
+        if (t.liveR != NONE8) {
+            int256 live = AffineView.live(operands, t.liveR);
+            if (live < int256(terms)) terms = live < 0 ? 0 : uint256(live);
+        }
     }
 
     // --- internals ----------------------------------------------------------------------------
@@ -128,10 +194,11 @@ library TensorElement {
         return int256(Microcode.coordinate(f, t.liveAxis)) >= AffineView.live(operands, t.liveOut);
     }
 
-    function _elements(Template memory t) private pure returns (uint256 count) {
-        count = 1;
-        for (uint256 k; k < t.dims; ++k) {
-            count *= uint32(t.shape >> (224 - 32 * k));
+    /// @dev Product of the first `count` u32 of a word.
+    function _product(uint256 radices, uint256 count) private pure returns (uint256 product) {
+        product = 1;
+        for (uint256 k; k < count; ++k) {
+            product *= uint32(radices >> (224 - 32 * k));
         }
     }
 }

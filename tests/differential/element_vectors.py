@@ -6,9 +6,10 @@ of an f32), result 8.  Elements are ABI-encoded calls with the expected bits beh
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from eth_abi import encode as abi_encode
@@ -23,6 +24,7 @@ from protocol.spec.types import (
     Array,
     Digit,
     DType,
+    Fold,
     Guard,
     Instr,
     Kind,
@@ -323,6 +325,76 @@ def map_vectors(count: int = 40) -> dict[str, object]:
         t = random_map(rng)
         operands = [random_tensor(rng, s.dtype, s.count) for s in t.slots[:-1]]
         operands.append(np.array([rng.randrange(-1, 9)], np.int64))
+        calls.append(element_call(rng, t, operands, rng.randrange(t.count)))
+    return {"calls": ["0x" + call.hex() for call in calls]}
+
+
+def random_reduce(rng: Random, fold: Fold) -> Template:
+    """A REDUCE over one to three digits, sometimes cut by ``live``, of random code."""
+    shape = tuple(rng.randrange(1, 4) for _ in range(rng.randrange(3)))
+    r = tuple(rng.randrange(1, 6) for _ in range(rng.randrange(1, 4)))
+    slots = (
+        Slot(rng.choice(list(DType)), rng.choice([5, 60, 300])),
+        Slot(DType.F32, 200),
+        Slot(DType.I64, 1),
+    )
+    views = tuple(
+        random_view(rng, slots, k, math.prod(shape), r, 2) for k in (0, 1, rng.randrange(2))
+    )
+    kinds = [slots[v.slot].dtype for v in views]
+    takes = {Fold.FSUM: "F", Fold.ISUM: "I"}.get(fold) or rng.choice("FI")
+    gives = "I" if fold in (Fold.ISUM, Fold.ARGMAX) else takes
+    pre = random_code(rng, kinds, len(shape), rng.randrange(7, 14), takes, rdims=len(r))
+    dtype = rng.choice(list(DType))
+    result = "F" if dtype.is_float else "I"
+    return Template(
+        Kind.REDUCE,
+        dtype,
+        shape,
+        slots,
+        views,
+        random_code(rng, (), len(shape), 5, result, acc=gives),
+        pre,
+        r,
+        fold,
+        live_r=rng.choice([None, 2]),
+    )
+
+
+def random_dot(rng: Random) -> Template:
+    """A DOT whose operands leave their tensors at either end now and then."""
+    shape = tuple(rng.randrange(1, 4) for _ in range(rng.randrange(1, 3)))
+    r = (*(rng.randrange(1, 4) for _ in range(rng.randrange(3))), rng.choice([1, 3, 16, 33, 300]))
+    narrow = (DType.I16, DType.I8)
+    slots = (
+        Slot(rng.choice(narrow), rng.choice([40, 400, 900])),
+        Slot(rng.choice(narrow), rng.choice([40, 400, 900])),
+        Slot(DType.I64, 1),
+    )
+    views = []
+    for k in (0, 1):
+        v = random_view(rng, slots, k, math.prod(shape), r, 2)
+        inner = Digit(r[-1], 1)
+        views.append(replace(v, rdigits=(*v.rdigits[:-1], inner), pad=rng.choice([0, 0, 1, -77])))
+    dtype = rng.choice([DType.F32, DType.I64])
+    result = "F" if dtype.is_float else "I"
+    post = random_code(rng, (), len(shape), 5, result, acc="I")
+    if rng.random() < 0.7:
+        post = (Instr(Op.ACC),) if result == "I" else (Instr(Op.ACC), Instr(Op.I2F, 0))
+    return Template(
+        Kind.DOT, dtype, shape, slots, tuple(views), post, (), r, live_r=rng.choice([None, None, 2])
+    )
+
+
+def fold_vectors(count: int = 30) -> dict[str, object]:
+    """Random elements of REDUCE, each fold in turn, and of DOT."""
+    rng = Random(7)
+    folds = [f for f in Fold if f is not Fold.NONE]
+    calls = []
+    for k in range(count):
+        t = random_dot(rng) if k % 2 else random_reduce(rng, folds[k // 2 % len(folds)])
+        operands = [random_tensor(rng, s.dtype, s.count) for s in t.slots[:-1]]
+        operands.append(np.array([rng.randrange(-1, math.prod(t.r) + 3)], np.int64))
         calls.append(element_call(rng, t, operands, rng.randrange(t.count)))
     return {"calls": ["0x" + call.hex() for call in calls]}
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.differential.element_vectors import (
+    fold_vectors,
     gas_vectors,
     instruction_vectors,
     map_vectors,
@@ -23,6 +24,7 @@ FILES: dict[str, Callable[[], dict[str, object]]] = {
     "trees.json": tree_vectors,
     "instructions.json": instruction_vectors,
     "map.json": map_vectors,
+    "folds.json": fold_vectors,
     "gas.json": gas_vectors,
 }
 

@@ -25,6 +25,10 @@ contract TensorElementTest {
         _compare("tests/vectors/solidity/map.json", 40);
     }
 
+    function test_element__randomFoldsAndProducts__giveTheBitsOfTheSpec() public {
+        _compare("tests/vectors/solidity/folds.json", 30);
+    }
+
     function _compare(string memory file, uint256 atLeast) private {
         bytes[] memory calls = vm.parseJsonBytesArray(vm.readFile(file), ".calls");
         require(calls.length >= atLeast, "too few vectors");
