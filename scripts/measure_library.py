@@ -107,7 +107,7 @@ def code_of(name: str) -> tuple[Instr, ...]:
 def ulp(y: D) -> D:
     """Distance between neighbouring f32 at |y|, 2^-149 for subnormals."""
     exponents = np.frexp(np.minimum(np.abs(y), 3.0e38))[1] - 1
-    return np.ldexp(1.0, np.maximum(exponents, -126) - 23)
+    return np.asarray(np.ldexp(1.0, np.maximum(exponents, -126) - 23), np.float64)
 
 
 def sample(bound: Bound, seed: int = 20) -> F:
@@ -126,7 +126,8 @@ def sample(bound: Bound, seed: int = 20) -> F:
 
 def _inside(x: F, bound: Bound) -> F:
     with np.errstate(invalid="ignore"):
-        return x[(x >= bound.low) & (x <= bound.high) & np.isfinite(x) & (x != 0)]
+        inside = (x >= bound.low) & (x <= bound.high) & np.isfinite(x) & (x != 0)
+    return np.asarray(x[inside], np.float32)
 
 
 def errors(name: str, x: F) -> D:
