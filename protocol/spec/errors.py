@@ -36,3 +36,7 @@ class TensorMismatch(AssayError):
 
 class LimitExceeded(AssayError):
     """A value is beyond a limit of the machine."""
+
+
+class ProofError(AssayError):
+    """A proof into a tree has not the form that position and size demand."""

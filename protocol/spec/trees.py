@@ -22,6 +22,7 @@ from protocol.spec.constants import (
     WORD,
     ZERO,
 )
+from protocol.spec.errors import ProofError
 from protocol.spec.types import Array, DType, TensorDecl
 
 
@@ -67,25 +68,58 @@ def list_root(leaves: Iterable[bytes]) -> bytes:
     return levels_of(list(leaves))[-1][0]
 
 
-def path_of(levels: list[list[bytes]], index: int) -> list[bytes]:
-    """Siblings from leaf ``index`` up to the root."""
-    path = []
+def siblings_of(levels: list[list[bytes]], first: int, count: int = 1) -> list[bytes]:
+    """What proves leaves ``first`` up to ``first + count`` (not included) under the root.
+
+    Lowest level first, left before right.  Nodes that cover only padding are not sent: they are
+    ZERO by rule, so that a proof has one form and nothing else can stand in the padding.
+    """
+    if not 0 <= first < first + count <= len(levels[0]):
+        raise IndexError(f"leaves {first} to {first + count - 1} of {len(levels[0])}")
+    out: list[bytes] = []
+    low, high = first, first + count - 1
     for level in levels[:-1]:
-        sibling = index ^ 1
-        path.append(level[sibling] if sibling < len(level) else ZERO)
-        index >>= 1
-    return path
+        ends = [k for k in (low - 1,) if low & 1] + [k for k in (high + 1,) if not high & 1]
+        out += [level[k] for k in ends if k < len(level)]
+        low, high = low >> 1, high >> 1
+    return out
 
 
-def root_from_path(leaf: bytes, index: int, path: Sequence[bytes]) -> bytes:
-    """Root that ``leaf`` at ``index`` and its siblings give; IndexError if index is outside."""
-    if not 0 <= index < 1 << len(path):
-        raise IndexError(f"leaf {index} is outside a tree of depth {len(path)}")
-    node = leaf
-    for sibling in path:
-        node = parent(sibling, node) if index & 1 else parent(node, sibling)
-        index >>= 1
-    return node
+def root_from_run(
+    run: Sequence[bytes], first: int, total: int, siblings: Sequence[bytes]
+) -> bytes:
+    """Root of a tree of ``total`` leaves that adjacent leaves and their siblings give.
+
+    Raises IndexError if the run is not inside the tree, ProofError if there are not exactly as
+    many siblings as position and ``total`` demand.
+    """
+    if not 0 <= first < first + len(run) <= total:
+        raise IndexError(f"leaves {first} to {first + len(run) - 1} of {total}")
+    nodes, width, at = list(run), total, first
+    rest = iter(siblings)
+    used = 0
+
+    def take(position: int) -> bytes:
+        nonlocal used
+        if position >= width:
+            return ZERO
+        used += 1
+        node = next(rest, None)
+        if node is None:
+            raise ProofError(f"got {len(siblings)} siblings, more are wanted")
+        return node
+
+    while width > 1:
+        if at & 1:
+            nodes.insert(0, take(at - 1))
+            at -= 1
+        if len(nodes) & 1:
+            nodes.append(take(at + len(nodes)))
+        nodes = [parent(nodes[k], nodes[k + 1]) for k in range(0, len(nodes), 2)]
+        at, width = at >> 1, (width + 1) >> 1
+    if used != len(siblings):
+        raise ProofError(f"got {len(siblings)} siblings, {used} are wanted")
+    return nodes[0]
 
 
 def block_leaves(data: bytes | memoryview) -> list[bytes]:

@@ -10,7 +10,7 @@ import pytest
 from protocol.spec import encoding, examples, legality
 from protocol.spec.errors import DecodeError, IllegalProgram
 from protocol.spec.examples import Example
-from protocol.spec.trees import list_root, root_from_path
+from protocol.spec.trees import levels_of, list_root, root_from_run, siblings_of
 from protocol.spec.types import Next, NextKind
 
 EXAMPLES = examples.all_examples()
@@ -110,9 +110,8 @@ def test_program_root__any_part_changed__changes() -> None:
 
 
 def test_sections__a_template__is_provable_under_its_root() -> None:
-    from protocol.spec.trees import levels_of, path_of
-
-    s = encoding.sections(EXAMPLES[0].program)
-    levels = levels_of(s.templates)
-    for k, leaf in enumerate(s.templates):
-        assert root_from_path(leaf, k, path_of(levels, k)) == list_root(s.templates)
+    leaves = encoding.sections(EXAMPLES[0].program).templates
+    levels = levels_of(leaves)
+    for k, leaf in enumerate(leaves):
+        siblings = siblings_of(levels, k)
+        assert root_from_run([leaf], k, len(leaves), siblings) == list_root(leaves)

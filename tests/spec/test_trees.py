@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from protocol.spec import trees
 from protocol.spec.constants import BLOCK_BYTES, ZERO
+from protocol.spec.errors import ProofError
 from protocol.spec.types import DType
 
 
@@ -30,22 +31,36 @@ def test_list_root__any_leaves__equals_the_padded_tree(leaves: list[bytes]) -> N
 
 
 @given(st.integers(1, 40), st.data())
-@settings(derandomize=True, max_examples=60)
-def test_path_of__every_leaf__leads_to_the_root(count: int, data: st.DataObject) -> None:
-    leaves = [trees.keccak256(bytes([k])) for k in range(count)]
+@settings(derandomize=True, max_examples=150)
+def test_siblings_of__any_run__leads_to_the_root_from_its_place_only(
+    total: int, data: st.DataObject
+) -> None:
+    leaves = [trees.keccak256(bytes([k])) for k in range(total)]
     levels = trees.levels_of(leaves)
-    index = data.draw(st.integers(0, count - 1))
-    path = trees.path_of(levels, index)
-    assert len(path) == trees.depth_of(count)
-    assert trees.root_from_path(leaves[index], index, path) == levels[-1][0]
-    other = data.draw(st.integers(0, (1 << len(path)) - 1))
-    same = trees.root_from_path(leaves[index], other, path) == levels[-1][0]
-    assert same == (other == index)
+    root = levels[-1][0]
+    first = data.draw(st.integers(0, total - 1))
+    count = data.draw(st.integers(1, total - first))
+    siblings = trees.siblings_of(levels, first, count)
+    run = leaves[first : first + count]
+    assert trees.root_from_run(run, first, total, siblings) == root
+    for other in range(total - count + 1):
+        try:
+            same = trees.root_from_run(run, other, total, siblings) == root
+        except ProofError:
+            same = False
+        assert same == (other == first)
+    with pytest.raises(ProofError, match="siblings"):
+        trees.root_from_run(run, first, total, [*siblings, ZERO])
+    if siblings:
+        with pytest.raises(ProofError, match="siblings"):
+            trees.root_from_run(run, first, total, siblings[:-1])
 
 
-def test_root_from_path__index_outside__raises() -> None:
-    with pytest.raises(IndexError, match="outside a tree of depth 1"):
-        trees.root_from_path(ZERO, 2, [ZERO])
+def test_root_from_run__run_outside__raises() -> None:
+    with pytest.raises(IndexError, match="leaves 2 to 2 of 2"):
+        trees.root_from_run([ZERO], 2, 2, [ZERO])
+    with pytest.raises(IndexError, match="leaves 1 to 2 of 2"):
+        trees.siblings_of(trees.levels_of([ZERO, ZERO]), 1, 2)
 
 
 def test_block_root__last_block__is_filled_with_zero_bytes() -> None:
