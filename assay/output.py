@@ -6,69 +6,90 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Step = Callable[[int, int | None], None]
 """step(done, total)."""
 
-json_option = click.option("--json", "as_json", is_flag=True, help="print JSON, for programs")
+PLAIN_WIDTH = 100
+"""Columns of a table that goes to a file or a pipe."""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 def console() -> Console:
-    """Tables go to stdout, at full width where it is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    """Tables go to stdout, as wide as the terminal."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    return Console(width=width, highlight=False, markup=False)
 
 
 def emit_json(value: Any) -> None:
-    """One JSON document on stdout; bytes as 0x-hexadecimal."""
+    """One JSON document on stdout; bytes as 0x-hexadecimal, amounts in the smallest units."""
     click.echo(json.dumps(value, indent=2, default=_plain))
 
 
 def _plain(value: object) -> object:
     if isinstance(value, bytes):
-        return "0x" + value.hex()
+        return hexa(value)
     raise TypeError(f"no JSON form for {type(value).__name__}")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table; columns whose name ends in ``>`` are aligned right."""
-    made = Table(title=title, title_justify="left", header_style="bold")
+    """A table; columns whose name ends in ``>`` are aligned right, in ``!`` never broken."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     for name in columns:
-        made.add_column(name.rstrip(">"), justify="right" if name.endswith(">") else "left")
+        right, whole = ">" in name[-2:], "!" in name[-2:]
+        made.add_column(
+            name.rstrip(">!"), justify="right" if right else "left", no_wrap=right or whole
+        )
     for row in rows:
-        made.add_row(*(str(cell) for cell in row))
+        made.add_row(*(Text(str(cell)) for cell in row))
     console().print(made)
 
 
 def pairs(title: str, rows: Sequence[tuple[str, object]]) -> None:
     """Names and values, one a line."""
+    from rich.table import Table
+    from rich.text import Text
+
     made = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
-    made.add_column(style="bold")
+    made.add_column(style="bold", no_wrap=True)
     made.add_column()
     for name, value in rows:
-        made.add_row(name, str(value))
+        made.add_row(name, Text(str(value)))
     console().print(made)
 
 
 @contextmanager
 def progress(label: str, *, unit_bytes: bool = False) -> Iterator[Step]:
     """A bar on stderr while something long runs; silent where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     counter = DownloadColumn() if unit_bytes else MofNCompleteColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), counter, TimeElapsedColumn())
-    bar = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
-    with bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
 
         def step(done: int, total: int | None) -> None:
@@ -77,30 +98,69 @@ def progress(label: str, *, unit_bytes: bool = False) -> Iterator[Step]:
         yield step
 
 
+@contextmanager
+def working(label: str) -> Iterator[None]:
+    """A turning wheel on stderr while something of unknown length runs."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(label):
+        yield
+
+
+def say(line: str) -> None:
+    """A line for people, beside the answer: on stderr."""
+    click.echo(line, err=True)
+
+
 def hexa(value: bytes) -> str:
-    """0x and all digits: jobs and addresses are copied from tables."""
+    """0x and all digits."""
     return "0x" + value.hex()
+
+
+def short(value: bytes) -> str:
+    """0x and the first 10 digits: long enough to name a job, or a provider, in a command."""
+    return f"0x{value.hex()[:10]}"
 
 
 def amount(value: int, decimals: int = 18, symbol: str = "") -> str:
     """A token amount with its decimal point, without needless zeros."""
     whole, part = divmod(abs(value), 10**decimals)
-    text = str(whole) if part == 0 else f"{whole}.{part:0{decimals}d}".rstrip("0")
+    text = f"{whole:,}" if part == 0 else f"{whole:,}.{part:0{decimals}d}".rstrip("0")
     return f"{'-' if value < 0 else ''}{text}{' ' + symbol if symbol else ''}"
 
 
 def parse_amount(text: str, decimals: int = 18) -> int:
     """The smallest units of a decimal amount; click.BadParameter if it is none."""
-    whole, _, part = text.partition(".")
-    if not (whole + part).isdecimal() or len(part) > decimals:
+    whole, _, part = text.replace(",", "").replace("_", "").partition(".")
+    if not ((whole + part).isascii() and (whole + part).isdecimal()):
         raise click.BadParameter(f"got {text!r}, want an amount such as 1.5")
+    if len(part) > decimals:
+        raise click.BadParameter(f"got {text!r}, want at most {decimals} digits after the point")
     return int((whole or "0") + part.ljust(decimals, "0"))
 
 
-def ago(seconds: float) -> str:
+def seconds_text(value: float) -> str:
     """A duration in words: '12 s', '3 min', '2 h'."""
-    value = abs(seconds)
+    value = abs(value)
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if value >= 2 * size:
             return f"{value / size:.0f} {unit}"
     return f"{value:.0f} s"
+
+
+def relative(when: float, now: float) -> str:
+    """A time beside now, in words: 'in 12 s', '3 min ago'."""
+    if when >= now:
+        return f"in {seconds_text(when - now)}"
+    return f"{seconds_text(now - when)} ago"
+
+
+def size_text(nbytes: float) -> str:
+    """A number of bytes in words: '512 B', '3.4 MB'."""
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if nbytes >= size:
+            return f"{nbytes / size:.1f} {unit}"
+    return f"{nbytes:.0f} B"

@@ -1,0 +1,216 @@
+"""``assay provider``: register, put money at stake, run, collect, leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from assay.errors import UnknownProvider
+from assay.kinds import ADDRESS, AMOUNT
+from assay.output import emit_json, json_option, pairs, relative, say
+from assay.session import Account, account, address_text, market, native, outcome_json, tokens
+
+HOME = Path.home() / ".assay" / "provider"
+
+
+@click.group(name="provider")
+def provider_command() -> None:
+    """Be a provider: run jobs for money, with money at stake.
+
+    \b
+    assay provider register --stake 500 --deposit 1
+    assay provider run
+    assay provider status
+    assay provider unbond 500 --deposit 1      begin to leave
+    assay provider claim                       when the waiting time is over
+    """
+
+
+class Capabilities(click.ParamType[bytes]):
+    """Bits that jobs may ask for; the value is 32 bytes."""
+
+    name = "bits"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        try:
+            return int(str(value), 0).to_bytes(32, "big")
+        except (ValueError, OverflowError):
+            self.fail(f"got {value!r}, want a number such as 3 or 0x3", param, ctx)
+
+
+@provider_command.command()
+@click.option("--stake", type=AMOUNT, default="0", help="Tokens to put at stake.")
+@click.option("--deposit", type=AMOUNT, default="0",
+              help="Native money: prepays the gas of disputes.")  # fmt: skip
+@click.option("--capabilities", type=Capabilities(), default="0", help="Bits that jobs may want.")
+@click.option("--delegate", type=ADDRESS, help="Another account that may make moves.")
+@click.option("--endpoint", default="", help="Where you can be reached: free text.")
+@json_option
+def register(
+    stake: int,
+    deposit: int,
+    capabilities: bytes,
+    delegate: bytes | None,
+    endpoint: str,
+    as_json: bool,
+) -> None:
+    """Enter the registry, or change your entry; --stake and --deposit add to what is there."""
+    sent = []
+    with account() as me:
+        _check_money(me, stake, deposit)
+        registry = me.chain.contracts.registry
+        call = registry.register(capabilities, delegate or bytes(20), endpoint.encode())
+        sent.append(me.send(call, "register"))
+        if stake or deposit:
+            sent.append(_add(me, stake, deposit))
+        found = _state(me.chain, me.wallet.address)
+    _done(as_json, sent, found)
+
+
+@provider_command.command()
+@click.argument("amount", type=AMOUNT)
+@click.option("--deposit", type=AMOUNT, default="0", help="Native money to add as well.")
+@json_option
+def stake(amount: int, deposit: int, as_json: bool) -> None:
+    """Put more tokens at stake."""
+    with account() as me:
+        _check_money(me, amount, deposit)
+        sent = [_add(me, amount, deposit)]
+        found = _state(me.chain, me.wallet.address)
+    _done(as_json, sent, found)
+
+
+@provider_command.command()
+@click.argument("amount", type=AMOUNT)
+@click.option("--deposit", type=AMOUNT, default="0", help="Native money to take as well.")
+@json_option
+def unbond(amount: int, deposit: int, as_json: bool) -> None:
+    """Begin to take free stake and deposit out; all of it is ready after one waiting time."""
+    with account() as me:
+        words = f"unbond {tokens(amount)} and {native(deposit)}"
+        sent = [me.send(me.chain.contracts.registry.unbond(amount, deposit), words)]
+        found = _state(me.chain, me.wallet.address)
+    _done(as_json, sent, found)
+
+
+@provider_command.command()
+@json_option
+def claim(as_json: bool) -> None:
+    """Take what has unbonded, and the registry's other credit, into the wallet."""
+    with account() as me:
+        registry = me.chain.contracts.registry
+        at = me.chain.snapshot()
+        leaving = me.chain.unbonding(me.wallet.address, at)
+        sent = []
+        if leaving.token or leaving.native:
+            words = f"claim {tokens(leaving.token)} and {native(leaving.native)}"
+            sent.append(me.send(registry.claim_unbonded(), words))
+        me.refresh()
+        credit = me.balances.registry_credit
+        if credit.token:
+            words = f"withdraw {tokens(credit.token)}"
+            sent.append(me.send(registry.withdraw(me.wallet.address, credit.token), words))
+        if credit.native:
+            words = f"withdraw {native(credit.native)}"
+            call = registry.withdraw_native(me.wallet.address, credit.native)
+            sent.append(me.send(call, words))
+        found = _state(me.chain, me.wallet.address)
+    if not sent:
+        say("nothing has unbonded, and there is no credit")
+    _done(as_json, sent, found)
+
+
+@provider_command.command()
+@click.argument("address", type=ADDRESS, required=False)
+@json_option
+def status(address: bytes | None, as_json: bool) -> None:
+    """Stake, deposit, work in hand and record: yours, or another provider's."""
+    from protocol.chain.transactions import require_wallet
+
+    with market() as chain:
+        found = _state(chain, address or require_wallet(chain).address)
+    if as_json:
+        emit_json(found)
+    else:
+        _show(found)
+
+
+def _check_money(me: Account, stake: int, deposit: int) -> None:
+    if stake:
+        me.need_tokens(stake, "staking")
+    if deposit:
+        me.need_native(deposit, "the deposit")
+
+
+def _add(me: Account, amount: int, deposit: int) -> Any:
+    """Stake by allowance where there is enough, else by a permit for exactly this much."""
+    registry = me.chain.contracts.registry
+    words = f"stake {tokens(amount)} and {native(deposit)}"
+    allowed = me.chain.allowance(me.wallet.address, registry.address, me.chain.snapshot())
+    if amount <= allowed:
+        return me.send(registry.stake(amount, deposit), words)
+    deadline, signature = me.permit(registry.address, amount)
+    return me.send(registry.stake_with_permit(amount, deposit, deadline, signature), words)
+
+
+def _state(chain: Any, address: bytes) -> dict[str, Any]:
+    at = chain.snapshot()
+    state, leaving = chain.provider(address, at), chain.unbonding(address, at)
+    if not state.registered:
+        raise UnknownProvider(
+            f"{address_text(address)} is not registered as a provider: "
+            f"assay provider register, or look at `assay providers`"
+        )
+    credit = chain.balances(address, at).registry_credit
+    return {
+        "address": address_text(address),
+        "stake": state.stake,
+        "deposit": state.deposit,
+        "backlogMs": state.backlog_ms,
+        "maxBacklogMs": chain.deployment.max_backlog_ms,
+        "queueEnd": state.queue_end,
+        "done": state.done,
+        "late": state.late,
+        "lost": state.lost,
+        "delegate": address_text(state.delegate),
+        "capabilities": state.capabilities,
+        "unbonding": {
+            "token": leaving.token, "native": leaving.native, "readyAt": leaving.ready_at,
+        },
+        "credit": {"token": credit.token, "native": credit.native},
+        "time": at.next_timestamp,
+    }  # fmt: skip
+
+
+def _show(found: dict[str, Any]) -> None:
+    leaving, credit = found["unbonding"], found["credit"]
+    rows: list[tuple[str, object]] = [
+        ("provider", found["address"]),
+        ("free stake", tokens(found["stake"])),
+        ("free deposit", native(found["deposit"])),
+        ("unsettled work", f"{found['backlogMs'] / 1000:g} of {found['maxBacklogMs'] / 1000:g} s"),
+        ("record", f"{found['done']} done, {found['late']} late, {found['lost']} lost"),
+    ]
+    bits = int.from_bytes(found["capabilities"], "big")
+    if bits:
+        rows.append(("capabilities", hex(bits)))
+    if leaving["token"] or leaving["native"]:
+        when = relative(leaving["readyAt"], found["time"])
+        money = f"{tokens(leaving['token'])}, {native(leaving['native'])}"
+        rows.append(("unbonding", f"{money}, ready {when}"))
+    if credit["token"] or credit["native"]:
+        rows.append(("credit", f"{tokens(credit['token'])}, {native(credit['native'])}"))
+    pairs("", rows)
+
+
+def _done(as_json: bool, sent: list[Any], found: dict[str, Any]) -> None:
+    if as_json:
+        emit_json({"sent": [outcome_json(o) for o in sent], **found})
+    else:
+        _show(found)
