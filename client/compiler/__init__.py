@@ -1,0 +1,1 @@
+"""Turns tensor expressions into programs of the tensor machine."""

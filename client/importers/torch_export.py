@@ -1,0 +1,303 @@
+"""Reads PyTorch modules, exported programs and ``.pt2`` files into expressions."""
+
+from __future__ import annotations
+
+import operator
+import os
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
+from torch.fx import Node
+
+from client.compiler.errors import CompileError, UnsupportedOperator
+from client.compiler.graph import Element, Expr, Graph
+from client.compiler.ops import Ops
+from client.importers import aten_elementwise, aten_folds, aten_views
+from client.importers.table import TABLE, Call, element_of, families
+from protocol.spec.types import Array
+
+_FILLED = (aten_elementwise, aten_folds, aten_views)  # imported for the table they fill
+
+Source = torch.nn.Module | ExportedProgram | str | os.PathLike[str]
+
+WHOLE = (
+    *("linear", "matmul", "scaled_dot_product_attention", "layer_norm", "silu", "softplus"),
+    *("hardsigmoid", "hardswish", "leaky_relu", "elu", "rms_norm", "dropout"),
+)
+"""Operators that PyTorch would decompose and that have a better lowering as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output of a module: its name, element type and shape."""
+
+    name: str
+    element: Element
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Expressions of a module's inputs and outputs, in their order."""
+
+    inputs: list[Expr]
+    outputs: list[Expr]
+    input_tensors: list[Tensor]
+    output_tensors: list[Tensor]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """PyTorch's exporter warns about its own internals."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def export(source: Source, example: Sequence[Any] | None) -> ExportedProgram:
+    """The exported program of a module, of a ``.pt2`` file, or as given.
+
+    ``example`` are the module's positional arguments (a module alone needs them).
+    """
+    if isinstance(source, ExportedProgram):
+        return source
+    if isinstance(source, torch.nn.Module):
+        return _export_module(source, example)
+    path = Path(source)
+    if not path.is_file():
+        raise CompileError(f"{path} is no file: give an nn.Module, an exported program or a .pt2")
+    if not zipfile.is_zipfile(path):
+        raise CompileError(f"{path} is no .pt2 file, or truncated: write it by torch.export.save")
+    try:
+        with _quiet():
+            return cast(ExportedProgram, torch.export.load(path))
+    except (RuntimeError, KeyError, ValueError, AssertionError, OSError, EOFError) as error:
+        raise CompileError(f"{path} cannot be read by torch.export.load: {_line(error)}") from error
+
+
+def _export_module(module: torch.nn.Module, example: Sequence[Any] | None) -> ExportedProgram:
+    if example is None:
+        raise CompileError("a module is traced with example arguments: pass them as a tuple")
+    if module.training:
+        raise CompileError("the module is in training mode: call .eval() first")
+    try:
+        with _quiet(), torch.no_grad():
+            return torch.export.export(module, tuple(example))
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise CompileError(f"torch.export cannot trace the module: {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _decomposed(exported: ExportedProgram) -> ExportedProgram:
+    table = torch.export.default_decompositions()
+    for name in WHOLE:
+        for overload in getattr(torch.ops.aten, name).overloads():
+            op = getattr(getattr(torch.ops.aten, name), overload)
+            if op in table:
+                table.pop(op)
+    with _quiet(), torch.no_grad():
+        return exported.run_decompositions(table)
+
+
+def import_exported(exported: ExportedProgram, graph: Graph, ops: Ops) -> Imported:
+    """Expressions of an exported program. Raises UnsupportedOperator, CompileError."""
+    _check_static(exported)
+    return _Importer(_decomposed(exported), graph, ops).run()
+
+
+def _check_static(exported: ExportedProgram) -> None:
+    for node in exported.graph.nodes:
+        value = node.meta.get("val")
+        dynamic = isinstance(value, (torch.SymInt, torch.SymFloat, torch.SymBool)) or (
+            isinstance(value, torch.Tensor)
+            and any(isinstance(n, torch.SymInt) for n in value.shape)
+        )
+        if dynamic:
+            raise CompileError(
+                f"{_where(node)}: {node.name} has a dynamic shape; export with fixed shapes "
+                "(no dynamic_shapes, no sizes that depend on data)"
+            )
+
+
+def _where(node: Node) -> str:
+    """File, line and function of the user's source that a node came from."""
+    trace = [line.strip() for line in str(node.meta.get("stack_trace") or "").splitlines()]
+    places = [line for line in trace if line.startswith("File ")]
+    if not places:
+        return node.name
+    after = trace[trace.index(places[-1]) + 1 :]
+    return places[-1] + (f": {after[0]}" if after else "")
+
+
+class _Importer:
+    def __init__(self, exported: ExportedProgram, graph: Graph, ops: Ops) -> None:
+        self.exported, self.graph, self.ops = exported, graph, ops
+        self.values: dict[Node, Any] = {}
+
+    def run(self) -> Imported:
+        specs = {s.arg.name: s for s in self.exported.graph_signature.input_specs}
+        inputs: list[Expr] = []
+        names: list[Tensor] = []
+        result: list[Any] = []
+        for node in self.exported.graph.nodes:
+            self.graph.source = _where(node)
+            if node.op == "placeholder":
+                spec = specs[node.name]
+                if spec.kind is not InputKind.USER_INPUT:
+                    self.values[node] = self._constant(node, spec)
+                    continue
+                e = self._input(node, len(inputs))
+                if e is not None:
+                    inputs.append(e)
+                    names.append(Tensor(node.name, e.element, e.shape))
+            elif node.op == "output":
+                result = list(node.args[0])
+            else:
+                self.values[node] = self._call(node)
+        outputs, tensors = self._outputs(result)
+        return Imported(inputs, outputs, names, tensors)
+
+    def _input(self, node: Node, position: int) -> Expr | None:
+        value = node.meta.get("val")
+        if not isinstance(value, torch.Tensor):
+            self.values[node] = value  # a number, burned in by the exporter
+            return None
+        element = element_of(value.dtype, f"input {node.name}")
+        _check_tensor(value, f"input {node.name}")
+        e = self.graph.input(element, tuple(value.shape), position)
+        self.values[node] = e
+        return e
+
+    def _constant(self, node: Node, spec: Any) -> Expr:
+        """A parameter, a buffer or a literal tensor."""
+        exported, name = self.exported, str(spec.target)
+        if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.persistent is not False:
+            tensor = exported.state_dict[name]
+        else:
+            tensor = exported.constants[name]
+        if not isinstance(tensor, torch.Tensor):
+            raise CompileError(f"constant {name} is a {type(tensor).__name__}, want a tensor")
+        _check_tensor(tensor, f"constant {name}")
+        if tensor.dtype is torch.float64 and tensor.dim() == 0:
+            tensor = tensor.float()
+        element = element_of(tensor.dtype, f"constant {name}")
+        return self.graph.const(to_array(tensor, element), element)
+
+    def _outputs(self, result: list[Any]) -> tuple[list[Expr], list[Tensor]]:
+        specs = self.exported.graph_signature.output_specs
+        outputs: list[Expr] = []
+        tensors: list[Tensor] = []
+        for node, spec in zip(result, specs, strict=True):
+            if spec.kind is not OutputKind.USER_OUTPUT:
+                raise CompileError(
+                    f"the module changes {spec.target or 'an input'} in place; "
+                    "return the new value instead"
+                )
+            e = self.values[node] if isinstance(node, Node) else None
+            if not isinstance(e, Expr):
+                raise CompileError(f"output {len(outputs)} is {node!r}, want a tensor")
+            outputs.append(e)
+            tensors.append(Tensor(f"output_{len(tensors)}", e.element, e.shape))
+        if not outputs:
+            raise CompileError("the module returns no tensor")
+        return outputs, tensors
+
+    # -- one node ------------------------------------------------------------------------------
+
+    def _call(self, node: Node) -> Any:
+        if node.target is operator.getitem:
+            source, index = node.args
+            out = self.values[source][index]  # type: ignore[index]
+            if out is None:
+                raise UnsupportedOperator(
+                    f"{_where(node)}: result {index} of {source} is not computed"
+                )
+            return out
+        name = _name(node)
+        lowering = TABLE.get(name)
+        if lowering is None or not isinstance(node.target, torch._ops.OpOverload):
+            raise UnsupportedOperator(
+                f"{_where(node)}: operator {node.target} is not supported; supported: "
+                + ", ".join(families())
+            )
+        call = Call(self.ops, name, _where(node), self._arguments(node), self._results(node))
+        try:
+            out = lowering(call)
+        except UnsupportedOperator:
+            raise
+        except CompileError as error:
+            raise CompileError(f"{_where(node)}: aten.{name}: {error}") from error
+        self._check_shapes(node, out, call)
+        return out
+
+    def _arguments(self, node: Node) -> dict[str, Any]:
+        """Arguments by name, tensors replaced by expressions."""
+        assert isinstance(node.target, torch._ops.OpOverload)
+        out: dict[str, Any] = {}
+        for k, argument in enumerate(node.target._schema.arguments):
+            if argument.name in node.kwargs:
+                value: Any = node.kwargs[argument.name]
+            elif k < len(node.args) and not argument.kwarg_only:
+                value = node.args[k]
+            else:
+                value = argument.default_value
+            out[argument.name] = torch.fx.node.map_arg(value, lambda n: self.values[n])
+        return out
+
+    @staticmethod
+    def _results(node: Node) -> tuple[tuple[Element, tuple[int, ...]] | None, ...]:
+        value = node.meta.get("val")
+        many = value if isinstance(value, (tuple, list)) else (value,)
+        out: list[tuple[Element, tuple[int, ...]] | None] = []
+        for v in many:
+            if not isinstance(v, torch.Tensor):
+                out.append(None)
+                continue
+            what = f"{_where(node)}: result of {node.target}"
+            _check_tensor(v, what)
+            out.append((element_of(v.dtype, what), tuple(v.shape)))
+        return tuple(out)
+
+    @staticmethod
+    def _check_shapes(node: Node, out: Any, call: Call) -> None:
+        many = out if isinstance(out, tuple) else (out,)
+        for got, want in zip(many, call.results, strict=False):
+            if isinstance(got, Expr) and want is not None:
+                assert (got.element, got.shape) == want, (node.name, got.element, got.shape, want)
+
+
+def _name(node: Node) -> str:
+    """``add.Tensor`` for torch.ops.aten.add.Tensor; other libraries keep theirs in front."""
+    target = node.target
+    if not isinstance(target, torch._ops.OpOverload):
+        return str(target)
+    space, _, name = target._schema.name.partition("::")
+    return f"{name}.{target._overloadname}" if space == "aten" else f"{space}::{name}"
+
+
+def _check_tensor(value: torch.Tensor, what: str) -> None:
+    if value.layout is not torch.strided:
+        raise UnsupportedOperator(f"{what} is a {value.layout} tensor; call .to_dense() first")
+    if value.is_complex():
+        raise UnsupportedOperator(f"{what} is complex; compute with real and imaginary parts")
+    if 0 in value.shape:
+        raise UnsupportedOperator(f"{what} has no elements: shape {tuple(value.shape)}")
+
+
+def to_array(tensor: torch.Tensor, element: Element) -> Array:
+    """A contiguous array of the machine's dtype."""
+    array: Array = tensor.detach().cpu().contiguous().numpy()
+    return np.ascontiguousarray(array, element.dtype.numpy).reshape(tuple(tensor.shape))

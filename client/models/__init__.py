@@ -1,0 +1,1 @@
+"""Models that Assay ships a reader for."""
