@@ -144,8 +144,10 @@ class Demo:
 
     def submit(self, model: Path) -> bytes:
         self.say("[bold]2. Submit[/bold] the job: model, sentences, price")
-        deal = ("--run", str(RUN_SECONDS), "--window", str(WINDOW_SECONDS), "--attempts", "3")
-        deal += ("--open", "120", "--work-ms", "15000")
+        deal = (
+            *("--run", str(RUN_SECONDS), "--window", str(WINDOW_SECONDS), "--attempts", "3"),
+            *("--open", "120", "--work-ms", "15000"),
+        )
         posted = self.market.json(
             self.market.client, "submit", str(model), "--text-file", str(SENTENCES),
             "--price", PRICE, *deal,
