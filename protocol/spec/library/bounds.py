@@ -40,9 +40,9 @@ class Bound:
 
 
 BOUNDS: Final[dict[str, Bound]] = {
-    "exp": Bound(1.0, 34),
-    "exp_nonpositive": Bound(1.0, 32, high=0.0),
-    "exp2": Bound(1.0, 29),
+    "exp": Bound(1.1, 34),
+    "exp_nonpositive": Bound(1.1, 32, high=0.0),
+    "exp2": Bound(1.1, 29),
     "expm1": Bound(1.7, 40),
     "log": Bound(1.0, 44, low=0.0),
     "log2": Bound(1.9, 41, low=0.0),
