@@ -1,0 +1,7 @@
+"""The same worlds as the chain's tests have."""
+
+from __future__ import annotations
+
+from tests.chain.conftest import fresh_world, world
+
+__all__ = ["fresh_world", "world"]
