@@ -25,7 +25,7 @@ def connection(anvil_node: EvmNode) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def deployed(connection: Any) -> Iterator[tuple[Market, Deployment]]:
+def deployed(connection: Any) -> tuple[Market, Deployment]:
     """The contracts with a game that obeys everybody, and funded roles."""
     project = brownie_project.load_project()
     deployer, client, provider, rival, keeper, stranger = connection.accounts[:6]
@@ -60,7 +60,7 @@ def deployed(connection: Any) -> Iterator[tuple[Market, Deployment]]:
     for account in (provider, rival):
         world.registry.register(b"\x01".rjust(32, b"\0"), stranger, b"here", {"from": account})
         world.registry.stake(STAKE, {"from": account, "value": DEPOSIT})
-    yield world, deployment
+    return world, deployment
 
 
 @pytest.fixture
