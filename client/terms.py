@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from protocol.spec.interpreter import check_steps
 from protocol.spec.job import Deal, JobTerms, Task, bounty_of, lock_of, pack_steps
 from protocol.spec.limits import Limits, check_deal
-from protocol.spec.types import Kind, Program, Template
+from protocol.spec.types import Program
+from protocol.spec.workload import Rate, work_of
 
-PRODUCTS_PER_SECOND = 2e9
-"""Multiply-adds of a slow provider: a few CPU cores."""
-
-INSTRUCTIONS_PER_SECOND = 1e8
-"""Microcode instructions of a slow provider, element by element."""
+SLOW = Rate(products=2e9, instructions=1e8)
+"""A slow provider: a few CPU cores, microcode element by element."""
 
 LEAST_WORK_MS = 2_000
 """Fetching, loading and hashing take their time however small the program."""
@@ -70,23 +67,12 @@ class Quote:
         return self.deal.price_ceiling
 
 
-def _template_ms(t: Template) -> float:
-    products = t.count * t.terms if t.kind is Kind.DOT else 0
-    folded = t.count * t.terms * (len(t.pre) + 1) if t.kind is Kind.REDUCE else 0
-    instructions = t.count * len(t.post) + folded
-    return 1e3 * (products / PRODUCTS_PER_SECOND + instructions / INSTRUCTIONS_PER_SECOND)
-
-
 def estimate_work_ms(program: Program, steps: Sequence[int] | None = None) -> int:
     """Milliseconds that a slow provider takes for an honest run, rounded up generously.
 
     Raises LimitExceeded for steps beyond the program's.
     """
-    costs = [_template_ms(t) for t in program.templates]
-    total = 0.0
-    for phase, count in zip(program.phases, check_steps(program, steps), strict=True):
-        total += count * sum(costs[instance.template] for instance in phase.instances)
-    return LEAST_WORK_MS + int(total)
+    return LEAST_WORK_MS + int(1000 * SLOW.seconds(work_of(program, steps)))
 
 
 def _within(value: int, least: int, most: int) -> int:

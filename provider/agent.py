@@ -30,6 +30,7 @@ from protocol.chain.transactions import Outcome, Result, Sender, require_wallet
 from protocol.spec.errors import AssayError, LimitExceeded, ProgramError, TensorMismatch
 from protocol.spec.job import task_hash
 from protocol.spec.types import Array
+from protocol.spec.workload import Rate, work_of
 from protocol.storage.cache import Cache
 from protocol.storage.config import StorageConfig
 from protocol.storage.errors import (
@@ -59,7 +60,6 @@ from provider.decide import (
 from provider.engine import Engine
 from provider.policy import Rules, Standing, judge_program
 from provider.results import Results
-from provider.workload import Rate, work_of
 
 log: Final = logging.getLogger("assay.provider")
 

@@ -10,8 +10,8 @@ import numpy as np
 from protocol.spec.assembler import Code
 from protocol.spec.builder import Builder, affine
 from protocol.spec.types import Array, DType, Kind, Program, Slot, Template
+from protocol.spec.workload import Rate, work_of
 from provider.engine import Engine
-from provider.workload import Rate, work_of
 
 ROWS, WIDTH, OUT = 256, 512, 512
 REPEATS = 3

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from protocol.spec.job import Deal, GasSchedule, Task, lock_of, trace_seconds
-from provider.workload import Work
+from protocol.spec.workload import Work
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,6 @@ from protocol.spec.types import (
     Source,
 )
 from provider.engine.errors import EngineError, KernelWarning
-from provider.engine.kernels import Kernels
 from provider.engine.lowering import TORCH, literals_of
 from provider.engine.operation import Operation
 from provider.engine.plan import BodyPlan, plan_body

@@ -349,7 +349,7 @@ class Lowering:
         narrow = all(r.fits32 for r in regs) and INT32[0] <= span[0] and span[1] <= INT32[1]
         if op in _SHIFTS:
             low, high = spans[1]
-            narrow = narrow and op is not Op.USHR and 0 <= low and high < 32
+            narrow = narrow and op is not Op.USHR and low >= 0 and high < 32
         elif op in (Op.DIV, Op.MOD):
             narrow = narrow and spans[1][0] > 0
         elif op not in _NARROW:
@@ -447,7 +447,7 @@ class Lowering:
 
     def _clamped_only(self, n: int, most: int) -> bool:
         """Whether every use of register n clamps it to at most ``most`` first."""
-        if n == len(self.code) - 1 or "F2I" in self.kernels.disabled:
+        if n == len(self.code) - 1 or {"F2I", "CONVERT"} & set(self.kernels.disabled):
             return False
         return all(
             (u.op == Op.CLAMP and u.imm <= most)

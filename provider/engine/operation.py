@@ -62,6 +62,8 @@ class Operation:
     def _accumulate(self, frame: TileFrame, live: int) -> Tensor:
         if self.t.kind is Kind.DOT:
             assert self.acc is not None
+            if live == 0:
+                return torch.zeros((1,), dtype=self.acc.dtype, device=self.g.device)
             return dot.generic(frame, live, self.kernels).to(self.acc.dtype)
         return self._fold(frame, live)
 

@@ -12,6 +12,7 @@ import torch
 from provider.engine.arena import Arena
 
 T = TypeVar("T")
+R = TypeVar("R")
 Work = Callable[[Arena, T], None]
 
 
@@ -74,6 +75,21 @@ class Pool:
 
         for future in [self._workers.submit(drain) for _ in range(self.threads)]:
             future.result()
+
+    def everywhere(self, work: Callable[[Arena], R]) -> list[R]:
+        """``work(arena)`` once in the caller's thread and once in each worker."""
+        results = [work(self.arena())]
+        if self.threads > 1:
+            met = threading.Barrier(self.threads)
+
+            def once() -> R:
+                met.wait()  # every worker takes exactly one
+                return work(self.arena())
+
+            if self._workers is None:
+                self._workers = self._hire()
+            results += [f.result() for f in [self._workers.submit(once) for _ in range(self.threads)]]
+        return results
 
     @property
     def nbytes(self) -> int:

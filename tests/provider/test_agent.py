@@ -15,10 +15,10 @@ from protocol.chain.errors import WalletError
 from protocol.spec import examples, interpreter
 from protocol.spec.examples import Example
 from protocol.spec.job import JobStatus, task_hash
+from protocol.spec.workload import Rate
 from provider.agent import Agent, AgentConfig
 from provider.decide import Habits
 from provider.policy import Rules
-from provider.workload import Rate
 from tests.provider.conftest import TOKEN, Market
 
 pytestmark = pytest.mark.chain

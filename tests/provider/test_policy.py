@@ -9,9 +9,9 @@ import pytest
 
 from protocol.spec import examples
 from protocol.spec.job import Deal, GasSchedule, Task
+from protocol.spec.workload import Rate, Work, peak_memory, work_of
 from provider.policy import Rules, Standing, judge_program, judge_terms
 from provider.telemetry import read
-from provider.workload import Rate, Work, peak_memory, work_of
 
 SCHEDULE = GasSchedule(min_lock=100, dispute_gas=1000, close_gas=10, late_gas=10)
 TASK = Task(bytes(20), bytes(32), bytes(32), bytes(32), bytes(32), steps=1)
