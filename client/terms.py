@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from protocol.spec.interpreter import check_steps
 from protocol.spec.job import Deal, JobTerms, Task, bounty_of, lock_of, pack_steps
 from protocol.spec.limits import Limits, check_deal
 from protocol.spec.types import Program
