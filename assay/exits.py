@@ -11,6 +11,7 @@
  7  money: funds, allowance, stake or credit are short
  8  the contracts refused
  9  the result is wrong: a verification found a difference
+10  the job ended without a result
 130  interrupted
 ==  ==================================================================
 """
@@ -31,6 +32,7 @@ UNAVAILABLE = 6
 MONEY = 7
 REFUSED = 8
 WRONG_RESULT = 9
+NO_RESULT = 10
 INTERRUPTED = 130
 
 BY_NAME: dict[str, int] = {
@@ -81,6 +83,16 @@ BY_NAME: dict[str, int] = {
     # provider
     "EngineError": USAGE,
     "AgentRunning": USAGE,
+    # client
+    "CompileError": USAGE,
+    "BadModelFile": INVALID,
+    "ModelMissing": USAGE,
+    "JobError": REFUSED,
+    "UnknownJob": UNKNOWN,
+    "NotFinished": NOT_YET,
+    "NoResult": NO_RESULT,
+    "InsufficientAllowance": MONEY,
+    "ResultDiffers": WRONG_RESULT,
     # assay
     "BadInput": USAGE,
     "ShortOfMoney": MONEY,
