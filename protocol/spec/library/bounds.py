@@ -1,7 +1,8 @@
 """The largest errors of the library, as measured, and its costs.
 
 ``python -m scripts.measure_library`` measures them again (``--full``: over all 2^32 inputs), and
-``tests/spec/test_library.py`` fails when a sample of a million inputs a function finds more.
+``tests/spec/test_library.py`` fails when a sample of two million inputs a function finds more, or
+so much less that the bound says little.
 """
 
 from __future__ import annotations
@@ -46,18 +47,18 @@ BOUNDS: Final[dict[str, Bound]] = {
     "expm1": Bound(1.7, 40),
     "log": Bound(1.0, 44, low=0.0),
     "log2": Bound(1.9, 41, low=0.0),
-    "log10": Bound(2.0, 46, low=0.0),
+    "log10": Bound(2.1, 46, low=0.0),
     "log1p": Bound(1.0, 56, low=-1.0),
-    "sigmoid": Bound(2.3, 39),
-    "silu": Bound(3.1, 42, floor=2.0**-118),
-    "softplus": Bound(1.7, 72),
+    "sigmoid": Bound(2.5, 39),
+    "silu": Bound(3.3, 42, floor=2.0**-118),
+    "softplus": Bound(1.8, 72),
     "tanh": Bound(1.5, 64),
     "erf": Bound(2.1, 56),
-    "gelu": Bound(2.9, 38, Unit.ULP_OF_X),
-    "gelu_tanh": Bound(1.6, 44, Unit.ULP_OF_X),
+    "gelu": Bound(3.1, 38, Unit.ULP_OF_X),
+    "gelu_tanh": Bound(1.7, 44, Unit.ULP_OF_X),
     "sin": Bound(1.0, 77, Unit.ULP_OF_1),
     "cos": Bound(1.0, 79, Unit.ULP_OF_1),
-    "atan": Bound(2.1, 36),
+    "atan": Bound(2.4, 36),
     "reciprocal": Bound(0.5, 3),
     "rsqrt": Bound(1.5, 4, low=0.0),
 }

@@ -17,7 +17,7 @@ from protocol.spec.constants import CANONICAL_NAN, QUANTISE_MIN
 
 
 def scale(m: RegF, bound: int) -> RegF:
-    """s of a row: bound / m, or +0 below 2^-100; +0 for an infinite m, NaN for NaN -> +0 too."""
+    """s of a row: bound / m; +0 where m is below 2^-100, infinite or NaN."""
     return m.code.real(QUANTISE_MIN).le(m).where(m.code.real(bound) / m, 0.0)
 
 
