@@ -21,6 +21,7 @@ from protocol.storage.config import StorageConfig
 from protocol.storage.errors import (
     ContentMissing,
     IpfsRefused,
+    IpfsSilent,
     IpfsUnavailable,
     StorageConfigError,
     StorageError,
@@ -136,7 +137,7 @@ class RpcClient:
         if isinstance(error, exceptions.DecodingError):
             return IpfsUnavailable(f"{where} answers {path} with no JSON; is it a Kubo RPC?")
         if isinstance(error, TIMEOUTS):
-            return IpfsUnavailable(f"{where} is silent on {path} for too long")
+            return IpfsSilent(f"{where} is silent on {path} for too long")
         if isinstance(error, exceptions.ConnectionError):
             return IpfsUnavailable(f"no {where}: start one (assay ipfs) or set ASSAY_IPFS_API")
         return IpfsUnavailable(f"{where} broke off its answer to {path}: is it being stopped?")

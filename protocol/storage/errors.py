@@ -17,6 +17,10 @@ class IpfsUnavailable(StorageError):
     """No IPFS RPC answers at the configured address, or it breaks off."""
 
 
+class IpfsSilent(IpfsUnavailable):
+    """The IPFS RPC accepts a request and does not answer in time."""
+
+
 class IpfsRefused(StorageError):
     """The IPFS RPC answered a request with an error."""
 

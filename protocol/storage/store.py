@@ -20,6 +20,7 @@ from protocol.storage.errors import (
     ContentTooLarge,
     ContentTooSlow,
     IpfsRefused,
+    IpfsSilent,
     IpfsUnavailable,
     MalformedCid,
     StorageError,
@@ -259,7 +260,15 @@ class Store:
         seconds = min(self.config.stall_s, left + 1.0)
         options = {"offset": str(start), "length": str(count)}
         with closing(self.rpc.stream("/cat", str(cid), seconds=seconds, **options)) as pieces:
-            yield from pieces
+            try:
+                for piece in pieces:
+                    start += len(piece)
+                    yield piece
+            except IpfsSilent as error:
+                raise ContentMissing(
+                    f"{cid}: nothing came for {seconds:.1f} s after {start} bytes; "
+                    "no connected node delivers the next block"
+                ) from error
 
     def _look(self, cid: Cid, left: float) -> None:
         """Has the node find the first block, which it says in words if it cannot."""
