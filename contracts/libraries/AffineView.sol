@@ -13,15 +13,18 @@ struct Span {
 
 /// @notice What is known of one operand.
 struct Operand {
-    DType dtype;
+    uint256 slot;
+    bool isFloat;
+    uint256 bits; // base-2 logarithm of the bytes of an element
     uint256 count; // elements
-    Span[] spans;
+    Span[] spans; // ascending
 }
 
 /// @notice A view at one output element: what depends on i alone is worked out.
 struct Cursor {
     Operand operand;
-    uint256 slot;
+    Span last; // the span that the last load found
+    uint256 count; // of the operand's elements
     uint256 pad; // as a register
     int256 base; // address at r = 0
     uint256 guards; // number of them
@@ -30,7 +33,6 @@ struct Cursor {
     int256 guard1;
     int256 bound1;
     uint256 rdigitsAt; // calldata offset
-    Span last; // the span that the last load found
 }
 
 /// @title Affine addresses into operands, and the loads at them
@@ -52,10 +54,11 @@ library AffineView {
     {
         unchecked {
             uint256 head = _word(at);
-            c.slot = head >> 248;
-            if (c.slot >= operands.length) revert NoSuchOperand(c.slot, operands.length);
-            c.operand = operands[c.slot];
-            c.pad = literal(c.operand.dtype, int64(uint64(head >> 64)));
+            uint256 slot = head >> 248;
+            if (slot >= operands.length) revert NoSuchOperand(slot, operands.length);
+            c.operand = operands[slot];
+            c.count = c.operand.count;
+            c.pad = literal(c.operand.isFloat, int64(uint64(head >> 64)));
             c.base = int64(uint64(head >> 128));
             uint256 digits = uint8(head >> 240);
             c.guards = uint8(head >> 232);
@@ -84,57 +87,67 @@ library AffineView {
             address_ = c.base;
             int256 g0 = c.guard0;
             int256 g1 = c.guard1;
-            uint256 digitAt = c.rdigitsAt + rdigits * WORD;
-            for (uint256 k; k < rdigits; ++k) {
-                digitAt -= WORD;
-                uint256 w = _word(digitAt);
-                uint256 radix = w >> 192;
-                int256 digit;
-                assembly ("memory-safe") {
-                    digit := mod(r, radix)
-                    r := div(r, radix)
-                }
-                if (digit == 0) continue;
-                address_ += int64(uint64(w >> 128)) * digit;
-                if (c.guards != 0) {
-                    g0 += int64(uint64(w >> 64)) * digit;
-                    g1 += int64(uint64(w)) * digit;
+            uint256 first = c.rdigitsAt;
+            uint256 guards = c.guards;
+            assembly ("memory-safe") {
+                for { let at := add(first, shl(5, rdigits)) } gt(at, first) {} {
+                    at := sub(at, 0x20)
+                    let w := calldataload(at)
+                    let digit := mod(r, shr(192, w))
+                    r := div(r, shr(192, w))
+                    address_ := add(address_, mul(digit, signextend(7, shr(128, w))))
+                    if guards {
+                        g0 := add(g0, mul(digit, signextend(7, shr(64, w))))
+                        g1 := add(g1, mul(digit, signextend(7, w)))
+                    }
                 }
             }
-            inside = (c.guards < 1 || (g0 >= 0 && g0 < c.bound0))
-                && (c.guards < 2 || (g1 >= 0 && g1 < c.bound1));
+            if (guards == 0) return (address_, true);
+            inside = g0 >= 0 && g0 < c.bound0 && (guards == 1 || (g1 >= 0 && g1 < c.bound1));
         }
     }
 
     /// @notice The register that a load at `address_` yields.
     function load(Cursor memory c, int256 address_, bool inside) internal pure returns (uint256) {
+        // A negative address is a huge unsigned one.
+        if (!inside || uint256(address_) >= c.count) return c.pad;
+        Operand memory operand = c.operand;
+        Span memory last = c.last;
+        uint256 byteAt = uint256(address_) << operand.bits;
+        if (byteAt < last.from || byteAt >= last.to) _find(operand, byteAt, last);
         unchecked {
-            if (!inside || address_ < 0 || uint256(address_) >= c.operand.count) return c.pad;
-            (uint256 at,) = locate(c, uint256(address_));
-            return fromLittleEndian(c.operand.dtype, at);
+            return _register(last.data + byteAt - last.from, operand);
+        }
+    }
+
+    /// @notice Where element `n` of an operand lies in memory.
+    /// @return at memory address
+    /// @return ready elements from there on that lie behind one another
+    function locate(Cursor memory c, uint256 n) internal pure returns (uint256 at, uint256 ready) {
+        unchecked {
+            Span memory last = c.last;
+            uint256 byteAt = n << c.operand.bits;
+            if (byteAt < last.from || byteAt >= last.to) _find(c.operand, byteAt, last);
+            return (last.data + byteAt - last.from, (last.to - byteAt) >> c.operand.bits);
         }
     }
 
     /// @notice Element 0 of an i64 operand: a live bound.
     function live(Operand[] memory operands, uint256 slot) internal pure returns (int256) {
         if (slot >= operands.length) revert NoSuchOperand(slot, operands.length);
-        Cursor memory c;
-        (c.operand, c.slot) = (operands[slot], slot);
-        (uint256 at,) = locate(c, 0);
-        return int256(fromLittleEndian(DType.I64, at));
+        Span memory last;
+        _find(operands[slot], 0, last);
+        return int256(_register(last.data, operands[slot]));
     }
 
     /// @notice A pad or dead value as a register.
-    function literal(DType dtype, int256 value) internal pure returns (uint256) {
-        return dtype == DType.F32 ? Float32.canonical(uint32(uint256(value))) : uint256(value);
+    function literal(bool isFloat, int256 value) internal pure returns (uint256) {
+        return isFloat ? Float32.canonical(uint32(uint256(value))) : uint256(value);
     }
 
     /// @notice A register as the bits of an element: integers keep their low bits.
     function store(DType dtype, uint256 register) internal pure returns (uint256) {
-        if (dtype == DType.I64) return uint64(register);
-        if (dtype == DType.I16) return uint16(register);
-        if (dtype == DType.I8) return uint8(register);
-        return uint32(register);
+        return register & (type(uint256).max >> (256 - (8 << sizeBits(dtype))));
     }
 
     /// @notice Base-2 logarithm of the bytes of an element.
@@ -144,43 +157,26 @@ library AffineView {
         return dtype == DType.I8 ? 0 : 2;
     }
 
-    /// @notice Where element `n` of the view's operand lies in memory.
-    /// @return at memory address
-    /// @return ready elements from there on that lie behind one another
-    function locate(Cursor memory c, uint256 n)
-        internal
-        pure
-        returns (uint256 at, uint256 ready)
-    {
-        unchecked {
-            uint256 bits = sizeBits(c.operand.dtype);
-            Span memory last = c.last;
-            uint256 byteAt = n << bits;
-            if (byteAt < last.from || byteAt >= last.to) _find(c.operand, c.slot, n, last);
-            return (last.data + byteAt - last.from, (last.to - byteAt) >> bits);
-        }
-    }
-
     // --- internals ----------------------------------------------------------------------------
 
     /// @dev Adds the digits of i, the last of which is the word at `digitAt`.
     function _advance(Cursor memory c, uint256 digitAt, uint256 digits, uint256 i) private pure {
         unchecked {
-            for (uint256 k; k < digits; ++k) {
-                uint256 w = _word(digitAt);
-                uint256 radix = w >> 192;
-                int256 digit;
-                assembly ("memory-safe") {
-                    digit := mod(i, radix)
-                    i := div(i, radix)
+            int256 base = c.base;
+            int256 g0 = c.guard0;
+            int256 g1 = c.guard1;
+            assembly ("memory-safe") {
+                for {} digits { digits := sub(digits, 1) } {
+                    let w := calldataload(digitAt)
+                    let digit := mod(i, shr(192, w))
+                    i := div(i, shr(192, w))
+                    base := add(base, mul(digit, signextend(7, shr(128, w))))
+                    g0 := add(g0, mul(digit, signextend(7, shr(64, w))))
+                    g1 := add(g1, mul(digit, signextend(7, w)))
+                    digitAt := sub(digitAt, 0x20)
                 }
-                c.base += int64(uint64(w >> 128)) * digit;
-                if (c.guards != 0) {
-                    c.guard0 += int64(uint64(w >> 64)) * digit;
-                    c.guard1 += int64(uint64(w)) * digit;
-                }
-                digitAt -= WORD;
             }
+            (c.base, c.guard0, c.guard1) = (base, g0, g1);
         }
     }
 
@@ -199,59 +195,44 @@ library AffineView {
         }
     }
 
-    /// @dev The element at a memory address, as a register.
-    function fromLittleEndian(DType dtype, uint256 at) internal pure returns (uint256 x) {
-        uint256 w;
+    /// @dev The element at a memory address, as a register: sign-extended, or canonical bits.
+    function _register(uint256 at, Operand memory operand) private pure returns (uint256 x) {
+        uint256 bits = operand.bits;
         assembly ("memory-safe") {
-            w := mload(at)
+            // Eight bytes reversed: the element is in the lowest.
+            x := shr(192, mload(at))
+            x := or(shl(8, and(x, 0x00FF00FF00FF00FF)), and(shr(8, x), 0x00FF00FF00FF00FF))
+            x := or(shl(16, and(x, 0x0000FFFF0000FFFF)), and(shr(16, x), 0x0000FFFF0000FFFF))
+            x := or(shl(32, x), shr(32, x))
+            x := signextend(sub(shl(bits, 1), 1), x)
         }
-        if (dtype == DType.F32 || dtype == DType.I32) {
-            assembly ("memory-safe") {
-                x := or(or(byte(0, w), shl(8, byte(1, w))), shl(16, byte(2, w)))
-                x := or(x, shl(24, byte(3, w)))
-            }
-            if (dtype == DType.F32) return Float32.canonical(x);
-            assembly ("memory-safe") {
-                x := signextend(3, x)
-            }
-        } else if (dtype == DType.I16) {
-            assembly ("memory-safe") {
-                x := signextend(1, or(byte(0, w), shl(8, byte(1, w))))
-            }
-        } else if (dtype == DType.I8) {
-            assembly ("memory-safe") {
-                x := signextend(0, byte(0, w))
-            }
-        } else {
-            assembly ("memory-safe") {
-                x := shr(192, w)
-                x := or(shl(8, and(x, 0x00FF00FF00FF00FF)), and(shr(8, x), 0x00FF00FF00FF00FF))
-                x := or(shl(16, and(x, 0x0000FFFF0000FFFF)), and(shr(16, x), 0x0000FFFF0000FFFF))
-                x := signextend(7, or(shl(32, x), shr(32, x)))
-            }
-        }
+        if (operand.isFloat) return Float32.canonical(uint32(x));
     }
 
-    /// @dev Makes `last` the span that holds element `n`.
-    function _find(Operand memory operand, uint256 slot, uint256 n, Span memory last)
-        private
-        pure
-    {
-        uint256 byteAt = n << sizeBits(operand.dtype);
+    /// @dev Makes `last` the span that holds byte `byteAt`.
+    function _find(Operand memory operand, uint256 byteAt, Span memory last) private pure {
         Span[] memory spans = operand.spans;
-        for (uint256 k; k < spans.length; ++k) {
-            Span memory span = spans[k];
-            if (span.from <= byteAt && byteAt < span.to) {
+        // Spans ascend: halve [low, high) until one is left.
+        uint256 low;
+        uint256 high = spans.length;
+        while (low < high) {
+            uint256 middle = (low + high) >> 1;
+            Span memory span = spans[middle];
+            if (byteAt < span.from) {
+                high = middle;
+            } else if (byteAt >= span.to) {
+                low = middle + 1;
+            } else {
                 (last.from, last.to, last.data) = (span.from, span.to, span.data);
                 return;
             }
         }
-        revert BlockMissing(slot, n);
+        revert BlockMissing(operand.slot, byteAt >> operand.bits);
     }
 
-    function _word(uint256 at_) private pure returns (uint256 w) {
+    function _word(uint256 at) private pure returns (uint256 w) {
         assembly ("memory-safe") {
-            w := calldataload(at_)
+            w := calldataload(at)
         }
     }
 }

@@ -1,73 +1,115 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {DType} from "../types/Machine.sol";
-import {AffineView, Cursor, Span} from "./AffineView.sol";
+import {AffineView, Cursor} from "./AffineView.sol";
 
 /// @title Exact sums of products of 16- and 8-bit integers
 /// @notice Terms come in runs: along the innermost digit of the reduction index both operands are
-/// contiguous and unguarded (a clause of legality). A run lies in memory as little-endian int16,
-/// in place if one span holds all of it, else in a buffer, and is summed sixteen terms a word.
+/// contiguous and unguarded (a clause of legality). A run lies in memory in its committed bytes, in
+/// place if one span holds all of it, else in a buffer; int8 against int16 is widened. A word at a
+/// time is summed.
 library DotProduct {
-    /// @dev The low 16 of every 64 bits.
-    uint256 private constant LANES = 0x000000000000FFFF000000000000FFFF000000000000FFFF000000000000FFFF;
     uint256 private constant LOW_BYTES =
         0x00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF;
-    /// @dev Adds 32768 to sixteen int16, which makes them unsigned.
-    uint256 private constant BIAS =
-        0x8000800080008000800080008000800080008000800080008000800080008000;
     uint256 private constant LOW_HALVES =
         0x0000000000000000FFFFFFFFFFFFFFFF0000000000000000FFFFFFFFFFFFFFFF;
+    /// @dev The low 16, or 8, of every 64 bits.
+    uint256 private constant LANES16 =
+        0x000000000000FFFF000000000000FFFF000000000000FFFF000000000000FFFF;
+    uint256 private constant LANES8 =
+        0x00000000000000FF00000000000000FF00000000000000FF00000000000000FF;
+    /// @dev Turns lanes to unsigned by adding 2^15, or 2^7, to each ...
+    uint256 private constant FLIP16 =
+        0x8000800080008000800080008000800080008000800080008000800080008000;
+    uint256 private constant FLIP8 =
+        0x8080808080808080808080808080808080808080808080808080808080808080;
+    /// @dev ... which is subtracted again where a lane stands alone in 64 bits.
+    uint256 private constant BIAS16 =
+        0x0000000000008000000000000000800000000000000080000000000000008000;
+    uint256 private constant BIAS8 =
+        0x0000000000000080000000000000008000000000000000800000000000000080;
 
     /// @notice sum over k < n of a[k] * b[k]; int16 little-endian at memory addresses a and b,
-    /// n <= 65536. Every value of the dtype is exact: |sum| <= 2^46.
-    function sum(uint256 a, uint256 b, uint256 n) internal pure returns (int256 total) {
-        uint256 products;
-        uint256 values;
+    /// n <= 65536. Exact for every value: |sum| <= 2^46.
+    ///
+    /// Every fourth lane makes a number p3 2^192 + p2 2^128 + p1 2^64 + p0, those of b in reverse;
+    /// the coefficient of 2^192 in the product is the sum of four products. The lower ones stay
+    /// below 2^63, so that all products are added up first and that coefficient is read once.
+    function sum16(uint256 a, uint256 b, uint256 n) internal pure returns (int256 total) {
         assembly ("memory-safe") {
             let end := add(a, shl(1, n))
             for {} lt(a, end) {} {
-                // Sixteen lanes each: bytes swapped within a lane, then biased to unsigned.
+                // Bytes swapped within sixteen lanes, then unsigned.
                 let x := mload(a)
-                x := xor(or(and(shr(8, x), LOW_BYTES), shl(8, and(x, LOW_BYTES))), BIAS)
+                x := xor(or(and(shr(8, x), LOW_BYTES), shl(8, and(x, LOW_BYTES))), FLIP16)
                 let y := mload(b)
-                y := xor(or(and(shr(8, y), LOW_BYTES), shl(8, and(y, LOW_BYTES))), BIAS)
+                y := xor(or(and(shr(8, y), LOW_BYTES), shl(8, and(y, LOW_BYTES))), FLIP16)
                 a := add(a, 0x20)
                 b := add(b, 0x20)
                 if gt(a, end) {
-                    // Lanes beyond the end count nothing: biased zero on both sides.
-                    let live := not(shr(sub(256, shl(3, sub(a, end))), not(0)))
-                    x := and(x, live)
-                    y := and(y, live)
+                    // Lanes behind the end become zero.
+                    let behind := sub(shl(shl(3, sub(a, end)), 1), 1)
+                    x := or(and(x, not(behind)), and(FLIP16, behind))
                 }
-                // The four 64-bit fields of y in reverse: then field 3 of a product of every
-                // fourth lane is the sum of the four products of equal lanes. Lower fields stay
-                // below 2^64 for 65536 terms and cannot carry into it.
                 y := or(shl(128, y), shr(128, y))
                 y := or(shl(64, and(y, LOW_HALVES)), and(shr(64, y), LOW_HALVES))
-                let p := and(x, LANES)
-                let q := and(y, LANES)
-                products := add(products, mul(p, q))
-                values := add(values, add(p, q))
-                p := and(shr(16, x), LANES)
-                q := and(shr(16, y), LANES)
-                products := add(products, mul(p, q))
-                values := add(values, add(p, q))
-                p := and(shr(32, x), LANES)
-                q := and(shr(32, y), LANES)
-                products := add(products, mul(p, q))
-                values := add(values, add(p, q))
-                p := shr(48, x)
-                q := shr(48, y)
-                p := and(p, LANES)
-                q := and(q, LANES)
-                products := add(products, mul(p, q))
-                values := add(values, add(p, q))
+                total := add(
+                    total,
+                    mul(sub(and(x, LANES16), BIAS16), sub(and(y, LANES16), BIAS16))
+                )
+                total := add(
+                    total,
+                    mul(
+                        sub(and(shr(16, x), LANES16), BIAS16),
+                        sub(and(shr(16, y), LANES16), BIAS16)
+                    )
+                )
+                total := add(
+                    total,
+                    mul(
+                        sub(and(shr(32, x), LANES16), BIAS16),
+                        sub(and(shr(32, y), LANES16), BIAS16)
+                    )
+                )
+                total := add(
+                    total,
+                    mul(
+                        sub(and(shr(48, x), LANES16), BIAS16),
+                        sub(and(shr(48, y), LANES16), BIAS16)
+                    )
+                )
             }
-            // (u - 2^15)(v - 2^15) = u v - 2^15 (u + v) + 2^30
-            values := add(values, shr(128, values))
-            values := and(add(values, shr(64, values)), 0xFFFFFFFFFFFFFFFF)
-            total := add(sub(shr(192, products), shl(15, values)), shl(30, n))
+            // To nearest: the lower coefficients may be negative together.
+            total := sar(192, add(total, shl(191, 1)))
+        }
+    }
+
+    /// @notice The same for int8: thirty-two lanes a word, every eighth a number.
+    function sum8(uint256 a, uint256 b, uint256 n) internal pure returns (int256 total) {
+        assembly ("memory-safe") {
+            let end := add(a, n)
+            for {} lt(a, end) {} {
+                let x := xor(mload(a), FLIP8)
+                let y := xor(mload(b), FLIP8)
+                a := add(a, 0x20)
+                b := add(b, 0x20)
+                if gt(a, end) {
+                    let behind := sub(shl(shl(3, sub(a, end)), 1), 1)
+                    x := or(and(x, not(behind)), and(FLIP8, behind))
+                }
+                y := or(shl(128, y), shr(128, y))
+                y := or(shl(64, and(y, LOW_HALVES)), and(shr(64, y), LOW_HALVES))
+                for { let k := 0 } lt(k, 64) { k := add(k, 8) } {
+                    total := add(
+                        total,
+                        mul(
+                            sub(and(shr(k, x), LANES8), BIAS8),
+                            sub(and(shr(k, y), LANES8), BIAS8)
+                        )
+                    )
+                }
+            }
+            total := sar(192, add(total, shl(191, 1)))
         }
     }
 
@@ -80,22 +122,25 @@ library DotProduct {
     }
 
     /// @notice Memory address of the `n` elements from `address_` on of the operand of `c`, as
-    /// int16 little-endian; pads where the address is outside or `inside` is false.
-    /// @param buffer memory of at least 2 n + 64 bytes, used if the elements do not lie ready
-    function gather(Cursor memory c, int256 address_, bool inside, uint256 n, uint256 buffer)
-        internal
-        pure
-        returns (uint256)
-    {
+    /// little-endian integers of 2^lane bytes; pads where an address is outside or `inside` false.
+    /// @param buffer for elements that do not lie ready
+    function gather(
+        Cursor memory c,
+        int256 address_,
+        bool inside,
+        uint256 n,
+        uint256 buffer,
+        uint256 lane
+    ) internal pure returns (uint256) {
         unchecked {
-            bool wide = c.operand.dtype == DType.I16;
+            bool asIs = c.operand.bits == lane;
             if (inside && address_ >= 0 && uint256(address_) + n <= c.operand.count) {
-                if (wide) {
+                if (asIs) {
                     (uint256 at, uint256 ready) = AffineView.locate(c, uint256(address_));
                     if (ready >= n) return at;
                 }
             } else {
-                _fill(buffer, c.pad, n);
+                _fill(buffer, c.pad, n << lane, lane);
                 if (!inside) return buffer;
             }
             // Element k of the run is element address_ + k of the operand.
@@ -106,8 +151,9 @@ library DotProduct {
                 (uint256 at, uint256 ready) = AffineView.locate(c, uint256(address_ + k));
                 uint256 count = uint256(to - k);
                 if (ready < count) count = ready;
-                if (wide) _copy(at, buffer + 2 * uint256(k), 2 * count);
-                else _widen(at, buffer + 2 * uint256(k), count);
+                uint256 place = buffer + (uint256(k) << lane);
+                if (asIs) _copy(at, place, count << lane);
+                else _widen(at, place, count);
                 k += int256(count);
             }
             return buffer;
@@ -116,12 +162,14 @@ library DotProduct {
 
     // --- internals ----------------------------------------------------------------------------
 
-    /// @dev n copies of a register as int16 little-endian.
-    function _fill(uint256 to, uint256 register, uint256 n) private pure {
+    /// @dev `size` bytes of copies of a register, little-endian of 2^lane bytes.
+    function _fill(uint256 to, uint256 register, uint256 size, uint256 lane) private pure {
         assembly ("memory-safe") {
-            let lane := or(shl(8, and(register, 0xFF)), and(shr(8, register), 0xFF))
-            let word := mul(lane, 0x0001000100010001000100010001000100010001000100010001000100010001)
-            let end := add(to, shl(1, n))
+            let low := and(register, 0xFF)
+            let high := and(shr(8, register), 0xFF)
+            if iszero(lane) { high := low }
+            let word := mul(or(shl(8, low), high), div(not(0), 0xFFFF))
+            let end := add(to, size)
             for {} lt(to, end) { to := add(to, 0x20) } { mstore(to, word) }
         }
     }

@@ -61,9 +61,11 @@ library Float32 {
                 b := z
             }
             let e := and(shr(23, b), 0xFF)
-            let apart := sub(and(shr(23, a), 0xFF), e)
+            let apart := and(shr(23, a), 0xFF)
+            let finite := lt(apart, 0xFF)
+            apart := sub(apart, e)
             z := NONE
-            if and(lt(apart, FAR), iszero(iszero(e))) {
+            if and(lt(apart, FAR), gt(mul(finite, e), 0)) {
                 let m := shl(apart, or(and(a, FRACTION), HIDDEN))
                 // The sum has 24 or 25 bits and `apart` more, the difference 23 or 24 and `apart`
                 // more unless the exponents are close; all but 24 are dropped.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {DType, INDEX_CLAMP} from "../types/Machine.sol";
+import {INDEX_CLAMP} from "../types/Machine.sol";
 import {AffineView, Cursor} from "./AffineView.sol";
 import {Float32} from "./Float32.sol";
 
@@ -130,7 +130,7 @@ library Microcode {
         }
         uint256 op = w >> 248;
         if (op == LOAD || op == LOADX) {
-            return f.views[uint8(w >> 240)].operand.dtype == DType.F32;
+            return f.views[uint8(w >> 240)].operand.isFloat;
         }
         return (FLOAT_RESULTS >> op) & 1 == 1;
     }

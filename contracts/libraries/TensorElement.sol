@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {Kind, NONE8} from "../types/Machine.sol";
+import {DType, Kind, NONE8} from "../types/Machine.sol";
 import {AffineView, Cursor, Operand, Span} from "./AffineView.sol";
 import {BlockTree} from "./BlockTree.sol";
 import {DotProduct} from "./DotProduct.sol";
@@ -31,6 +31,8 @@ library TensorElement {
     error NoSuchElement(uint256 got, uint256 count);
     /// @notice One bare block root for each slot: `got` roots, `wanted` slots.
     error WrongRootCount(uint256 got, uint256 wanted);
+    /// @notice Runs come by ascending operand, then block, without overlap; run `k` does not.
+    error RunOutOfOrder(uint256 k);
     /// @notice Blocks of operand `slot` prove `got`, its root is `wanted`.
     error WrongRoot(uint256 slot, bytes32 got, bytes32 wanted);
 
@@ -53,7 +55,7 @@ library TensorElement {
 
         Frame memory f = _frame(t, operands, scalars, i);
         if (_isDead(t, operands, f)) {
-            return AffineView.store(t.dtype, AffineView.literal(t.dtype, t.dead));
+            return AffineView.store(t.dtype, AffineView.literal(t.dtype == DType.F32, t.dead));
         }
         if (t.kind == Kind.REDUCE) f.acc = _reduce(t, operands, f);
         if (t.kind == Kind.DOT) f.acc = _dot(t, operands, f);
@@ -91,25 +93,34 @@ library TensorElement {
         unchecked {
             uint256 terms = _liveTerms(t, operands);
             uint256 run = uint32(t.r >> (256 - 32 * t.rdigits));
+            uint256 lane = _lane(f);
             uint256 buffers = DotProduct.buffers(run);
             int256 total;
             for (uint256 r; r < terms; r += run) {
                 uint256 n = terms - r < run ? terms - r : run;
-                uint256 a = _run(f.views[0], t.rdigits, r, n, buffers);
-                uint256 b = _run(f.views[1], t.rdigits, r, n, buffers + 2 * run + 64);
-                total += DotProduct.sum(a, b, n);
+                uint256 a = _run(f.views[0], t.rdigits, r, n, buffers, lane);
+                uint256 b = _run(f.views[1], t.rdigits, r, n, buffers + 2 * run + 64, lane);
+                total += lane == 0 ? DotProduct.sum8(a, b, n) : DotProduct.sum16(a, b, n);
             }
             return uint256(total);
         }
     }
 
-    function _run(Cursor memory c, uint256 rdigits, uint256 r, uint256 n, uint256 buffer)
-        private
-        pure
-        returns (uint256)
-    {
+    function _run(
+        Cursor memory c,
+        uint256 rdigits,
+        uint256 r,
+        uint256 n,
+        uint256 buffer,
+        uint256 lane
+    ) private pure returns (uint256) {
         (int256 at, bool inside) = AffineView.addressAt(c, rdigits, r);
-        return DotProduct.gather(c, at, inside, n, buffer);
+        return DotProduct.gather(c, at, inside, n, buffer, lane);
+    }
+
+    /// @dev Base-2 logarithm of the bytes of a DOT's lanes: those of its wider operand.
+    function _lane(Frame memory f) private pure returns (uint256) {
+        return f.views[0].operand.bits | f.views[1].operand.bits;
     }
 
     /// @dev Positions of the reduction index that take part.
@@ -135,21 +146,24 @@ library TensorElement {
     {
         if (roots.length != t.slots) revert WrongRootCount(roots.length, t.slots);
         operands = new Operand[](t.slots);
-        uint256[] memory lengths = new uint256[](t.slots);
-        for (uint256 k; k < runs.length; ++k) {
-            if (runs[k].slot >= t.slots) {
-                revert AffineView.NoSuchOperand(runs[k].slot, t.slots);
+        uint256 used;
+        for (uint256 slot; slot < t.slots; ++slot) {
+            uint256 from = used;
+            while (used < runs.length && runs[used].slot == slot) ++used;
+
+            Operand memory operand = operands[slot];
+            (DType dtype, uint256 count) = ProgramDecoder.slot(t, slot);
+            (operand.slot, operand.count) = (slot, count);
+            (operand.isFloat, operand.bits) = (dtype == DType.F32, AffineView.sizeBits(dtype));
+            operand.spans = new Span[](used - from);
+            for (uint256 k; k < used - from; ++k) {
+                operand.spans[k] = _prove(operand, roots[slot], runs[from + k]);
+                if (k > 0 && operand.spans[k].from < operand.spans[k - 1].to) {
+                    revert RunOutOfOrder(from + k);
+                }
             }
-            ++lengths[runs[k].slot];
         }
-        for (uint256 k; k < t.slots; ++k) {
-            (operands[k].dtype, operands[k].count) = ProgramDecoder.slot(t, k);
-            operands[k].spans = new Span[](lengths[k]);
-        }
-        for (uint256 k; k < runs.length; ++k) {
-            uint256 slot = runs[k].slot;
-            operands[slot].spans[--lengths[slot]] = _prove(operands[slot], roots[slot], runs[k]);
-        }
+        if (used != runs.length) revert RunOutOfOrder(used);
     }
 
     function _prove(Operand memory operand, bytes32 wanted, BlockRun calldata run)
@@ -157,7 +171,7 @@ library TensorElement {
         pure
         returns (Span memory span)
     {
-        uint256 size = operand.count << AffineView.sizeBits(operand.dtype);
+        uint256 size = operand.count << operand.bits;
         (bytes32 root, uint256 at) =
             BlockTree.rootOfRun(run.blocks, run.first, size, run.siblings);
         if (root != wanted) revert WrongRoot(run.slot, root, wanted);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {AffineView, Cursor, Span} from "../../contracts/libraries/AffineView.sol";
+import {Accumulator, Folds} from "../../contracts/libraries/Folds.sol";
+import {Fold} from "../../contracts/types/Machine.sol";
 import {Float32} from "../../contracts/libraries/Float32.sol";
 import {Frame, Microcode} from "../../contracts/libraries/Microcode.sol";
 
@@ -15,6 +18,36 @@ contract FloatGasHarness {
         used = gasleft();
         Float32.mul(a, b);
         used -= gasleft();
+    }
+
+    function folds(Fold fold, uint256 n) external view returns (uint256 used) {
+        Accumulator memory acc = Folds.start(fold, true);
+        used = gasleft();
+        for (uint256 r; r < n; ++r) {
+            Folds.step(acc, r, 0x3F800000);
+        }
+        used -= gasleft();
+        used /= n;
+    }
+
+    function load(uint256 rdigits, bytes calldata digits) external view returns (uint256 used, uint256 a) {
+        Cursor memory c;
+        c.count = 1000;
+        c.operand.bits = 2;
+        c.operand.isFloat = true;
+        c.operand.spans = new Span[](1);
+        c.last = Span(0, 4000, 0x80);
+        uint256 at;
+        assembly {
+            at := digits.offset
+        }
+        c.rdigitsAt = at;
+        used = gasleft();
+        (int256 where, bool inside) = AffineView.addressAt(c, rdigits, 77);
+        a = gasleft();
+        AffineView.load(c, where, inside);
+        used -= gasleft();
+        a -= gasleft();
     }
 
     function nothing() external view returns (uint256 used) {
@@ -47,6 +80,11 @@ contract FloatGasTest {
 
     function test_gas__floats__areMeasured() public {
         emit Figure("nothing", harness.nothing());
+        emit Figure("fold FSUM", harness.folds(Fold.FSUM, 64));
+        emit Figure("fold MAX", harness.folds(Fold.MAX, 64));
+        (uint256 all, uint256 part) = harness.load(1, abi.encodePacked(uint64(100), uint64(1), uint128(0)));
+        emit Figure("address and load", all);
+        emit Figure("load", part);
         emit Figure("add fast", harness.add(0x3F800000, 0x3F123456));
         emit Figure("add cancel", harness.add(0x3F800000, 0xBF7FFFFF));
         emit Figure("add far", harness.add(0x3F800000, 0x00000001));

@@ -27,9 +27,12 @@ contract ProgramGasTest {
 
     function test_gas__elements__areMeasured() public {
         string memory json = vm.readFile(FILE);
-        emit Figure("map 3", _element(vm.parseJsonBytes(json, ".map3")));
-        emit Figure("map 30", _element(vm.parseJsonBytes(json, ".map30")));
-        emit Figure("map 230", _element(vm.parseJsonBytes(json, ".map230")));
+        string[8] memory names =
+            ["map3", "map30", "map230", "dot384", "dot4096", "dot8x4096", "FSUM384", "MAX384"];
+        for (uint256 k; k < names.length; ++k) {
+            bytes memory call = vm.parseJsonBytes(json, string.concat(".", names[k]));
+            emit Figure(names[k], _element(call));
+        }
     }
 
     function test_gas__proofs__areMeasured() public {
