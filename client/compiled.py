@@ -28,6 +28,9 @@ from protocol.spec.types import Array, Program, TensorDecl
 
 FORMAT = "assay model 1"
 PROGRAM, SIDE = "program.bin", "model.json"
+Raw = bytes
+"""The type, inside a class that has ``bytes`` as a property."""
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -57,17 +60,17 @@ class Compiled:
     sources: tuple[str, ...] = field(default=())
 
     @cached_property
-    def encoded(self) -> bytes:
+    def bytes(self) -> Raw:
         """The canonical encoding of the program."""
         return encoding.encode(self.program)
 
     @cached_property
-    def root(self) -> bytes:
+    def root(self) -> Raw:
         """The program root: 32 bytes."""
         return encoding.program_root(self.program)
 
     @cached_property
-    def constants_root(self) -> bytes:
+    def constants_root(self) -> Raw:
         """The root over all constants: 32 bytes."""
         return tensors_root(self.program.constants, self.constants)
 
@@ -110,7 +113,7 @@ class Compiled:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
         try:
             with os.fdopen(handle, "wb") as out, zipfile.ZipFile(out, "w") as box:
-                _put(box, PROGRAM, self.encoded)
+                _put(box, PROGRAM, self.bytes)
                 for k, tensor in enumerate(self.constants):
                     _put(box, _constant_name(k), np.ascontiguousarray(tensor).tobytes())
                 _put(box, SIDE, json.dumps(self.side, indent=1).encode())

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from client.compiler import forms
 from client.compiler.forms import Form, NotAffine, Term
 from client.compiler.graph import (
+    Const,
     Coordinate,
     Dot,
     Expand,
     Expr,
     Gather,
+    Input,
     Map,
     Permute,
     Reduce,
@@ -145,10 +147,19 @@ class Body:
     def _operand(self, e: Expr, at: tuple[Form, ...]) -> None:
         """A view of a DOT's operand: never merged with an equal one, never computed."""
         while isinstance(e, (Reshape, Permute, Expand, Slice)) and e not in self.kept:
+            x = e.args[0]
+            if isinstance(e, Reshape) and self._in_memory(x):
+                at, e = (forms.flatten(at, e.shape),), x
+                break
             at = self._through(e, at)
-            e = e.args[0]
-        self.r_terms |= {t for c in at for t in c.terms if t.fold}
-        self.loads.append(Load(self._slot(e), forms.flatten(at, e.shape)))
+            e = x
+        address = at[0] if len(at) == 1 else forms.flatten(at, e.shape)
+        self.r_terms |= {t for t in address.terms if t.fold}
+        self.loads.append(Load(self._slot(e), address))
+
+    def _in_memory(self, e: Expr) -> bool:
+        """Whether ``e`` is read rather than computed."""
+        return e in self.kept or isinstance(e, (Const, Input))
 
     def _learn(self) -> bool:
         """Choose the digits of r and the loads that need a computed address; True if changed."""
@@ -200,7 +211,7 @@ class Body:
         if key not in part.known:
             if e is self.core and not part.folding:
                 part.known[key] = self._acc(e, at)
-            elif e in self.kept or not (e.args or isinstance(e, (Map, Coordinate))):
+            elif self._in_memory(e):
                 part.known[key] = self._load(part, e, forms.flatten(at, e.shape))
             else:
                 part.known[key] = self._write(part, e, at)
@@ -223,6 +234,10 @@ class Body:
             return self._number(part, at[e.axis])
         if isinstance(e, Gather):
             return self._gather(part, e, at)
+        if isinstance(e, Reshape) and self._in_memory(self.alias.get(e.args[0], e.args[0])):
+            x = self.alias.get(e.args[0], e.args[0])
+            if x is not self.core or part.folding:
+                return self._load(part, x, forms.flatten(at, e.shape))
         if isinstance(e, (Reshape, Permute, Expand, Slice)):
             return self._emit(part, e.args[0], self._through(e, at))
         raise Keep(e)

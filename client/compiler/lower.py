@@ -99,6 +99,10 @@ class _Lowering:
             return
         ref = self.builder.op(t, [self._ref(a) for a in operands])
         self.refs[e] = ref
+        self._record(ref, e)
+
+    def _record(self, ref: Ref, e: Expr) -> None:
+        """Note the source of an operation, unless it is an earlier one that is shared."""
         if ref.index == len(self.sources):
             self.sources.append(e.source)
 
@@ -122,8 +126,9 @@ class _Lowering:
             return self.refs[e]
         copy = self.graph.map(scalar("same"), e.element, [e], e.shape)
         t = Body(copy, None, {e}, {}).template()
-        self.sources.append(e.source)
-        return self.builder.op(t, [self._ref(e)])
+        ref = self.builder.op(t, [self._ref(e)])
+        self._record(ref, e)
+        return ref
 
     # -- what does not fit ---------------------------------------------------------------------
 

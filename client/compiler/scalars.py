@@ -13,7 +13,7 @@ from typing import cast
 
 from client.compiler.graph import Element
 from protocol.spec import library
-from protocol.spec.assembler import Code, Reg, RegF, RegI, f32_bits
+from protocol.spec.assembler import Code, Reg, RegF, RegI, bits_f32, f32_bits
 from protocol.spec.microcode import Op
 
 Emit = Callable[..., Reg]
@@ -100,37 +100,11 @@ def _float_min(code: Code, a: RegF, b: RegF) -> Reg:
     return a.min(b)
 
 
-def _power(code: Code, n: int, x: RegF) -> Reg:
-    """x^n for an integer n, by repeated squaring."""
-    out: RegF | None = None
-    square, left = x, abs(n)
-    while left:
-        if left & 1:
-            out = square if out is None else out * square
-        left >>= 1
-        if left:
-            square = square * square
-    if out is None:
-        return code.real(1.0)
-    return 1.0 / out if n < 0 else out
-
-
 def _int_power(code: Code, element: str, n: int, x: RegI) -> Reg:
     out = code.integer(1)
     for _ in range(n):
         out = out * x
     return wrap(out, Element(element))
-
-
-def _float_power(code: Code, x: RegF, y: RegF) -> Reg:
-    """x^y as exp(y log x); a negative x gives a value only for an integral y."""
-    magnitude = library.exp(y * library.log(x.abs()))
-    magnitude = y.eq(0.0).where(code.real(1.0), x.eq(1.0).where(code.real(1.0), magnitude))
-    integral = y.floor().eq(y)
-    odd = (y * 0.5).floor().eq(y * 0.5) ^ 1
-    signed = odd.where(-magnitude, magnitude)
-    nan = y.eq(0.0).where(magnitude, code.real(math.nan))
-    return x.lt(0.0).where(integral.where(signed, nan), magnitude)
 
 
 def _sign(code: Code, x: Reg) -> Reg:
@@ -213,8 +187,9 @@ EMIT: dict[str, Emit] = {
     "flt": lambda code, a, b: a.lt(b),
     "fle": lambda code, a, b: a.le(b),
     "clamp_f": _clamp_f,
-    "power": _power,
-    "fpower": _float_power,
+    "power_constant": lambda code, bits, x: library.power_constant(x, bits_f32(bits)),
+    "power": lambda code, x, y: library.power(x, y),
+    "atan2": lambda code, y, x: library.atan2(y, x),
     "neg": _on_reg(lambda x: -x, lambda x: -x),
     "abs": _on_reg(lambda x: x.abs(), lambda x: x.max(-x)),
     "relu": _on_reg(_relu_f, lambda x: x.max(0)),
@@ -241,6 +216,9 @@ EMIT: dict[str, Emit] = {
     "softplus": _softplus,
     "tanh": _on_f(library.tanh),
     "erf": _on_f(library.erf),
+    "sin": _on_f(library.sin),
+    "cos": _on_f(library.cos),
+    "atan": _on_f(library.atan),
     "gelu": _on_f(library.gelu),
     "gelu_tanh": _on_f(library.gelu_tanh),
     "elu": _elu,
@@ -278,9 +256,9 @@ EMIT: dict[str, Emit] = {
 COSTS: dict[str, int] = {
     **dict.fromkeys(("exp", "exp_nonpositive", "exp2", "gelu", "tanh", "erf"), 20),
     **dict.fromkeys(("expm1", "sigmoid", "silu", "elu", "log", "log2", "log10"), 25),
-    **dict.fromkeys(("log1p", "softplus", "gelu_tanh", "fpower"), 35),
+    **dict.fromkeys(("log1p", "softplus", "gelu_tanh", "power", "sin", "cos", "atan", "atan2"), 35),
     **dict.fromkeys(("literal", "same"), 0),
-    **dict.fromkeys(("hardsigmoid", "hardswish", "power", "scale", "inv_scale", "sign"), 4),
+    **dict.fromkeys(("hardsigmoid", "hardswish", "power_constant", "scale", "inv_scale", "sign"), 4),
     **dict.fromkeys(("itrunc_div", "itrunc_mod", "quantise", "floor_mod", "trunc_mod"), 4),
     **dict.fromkeys(("div", "sqrt"), 2),
     **dict.fromkeys(("rsqrt", "reciprocal"), 3),

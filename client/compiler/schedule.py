@@ -191,12 +191,14 @@ class Scheduler:
 
         What is the same for many elements (a row's scale) counts as its load alone.
         """
+        if e in self.kept:
+            return 1
         if e not in self._costs:
             self._costs[e] = self._cost(e)
         return self._costs[e]
 
     def _cost(self, e: Expr) -> int:
-        if isinstance(e, (Const, Input, *Core)) or e in self.kept:
+        if isinstance(e, (Const, Input, *Core)):
             return 1
         if isinstance(e, Coordinate):
             return 0

@@ -27,11 +27,16 @@ def _rounding(function: str) -> None:
 
 for _name in (
     *("sqrt", "rsqrt", "reciprocal", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p"),
-    *("sigmoid", "silu", "tanh", "erf", "neg", "abs", "relu", "sign", "hardsigmoid", "hardswish"),
+    *("sigmoid", "silu", "tanh", "erf", "sin", "cos", "atan", "neg", "abs", "relu", "sign", "hardsigmoid", "hardswish"),
 ):
     _unary(_name)
 for _name in ("floor", "ceil", "trunc", "round"):
     _rounding(_name)
+
+
+@lowers("atan2")
+def _atan2(c: Call) -> Expr:
+    return c.ops.apply("atan2", c.x("self", F32), c.x("other", F32))
 
 
 @lowers("gelu")
@@ -101,19 +106,13 @@ def _pow(c: Call) -> Expr:
     if isinstance(exponent, Expr):
         if not c.element.is_float:
             raise c.refuse("integer powers want a constant exponent")
-        return c.ops.apply("fpower", c.x("self", F32), c.x("exponent", F32))
+        return c.ops.apply("power", c.x("self", F32), c.x("exponent", F32))
     x = c.x("self", c.element)
     if not c.element.is_float:
         if exponent < 0 or exponent > 64:
             raise c.refuse(f"integer power {exponent}, want 0 to 64")
         return c.ops.apply("ipower", x, params=(c.element.value, int(exponent)))
-    if exponent == 0.5:
-        return c.ops.apply("sqrt", x)
-    if exponent == -0.5:
-        return c.ops.apply("rsqrt", x)
-    if float(exponent).is_integer() and abs(exponent) <= 64:
-        return c.ops.apply("power", x, params=(int(exponent),))
-    return c.ops.apply("fpower", x, c.ops.literal(float(exponent), F32))
+    return c.ops.apply("power_constant", x, params=(f32_bits(float(exponent)),))
 
 
 @lowers("maximum", "minimum", "clamp_min.Tensor", "clamp_max.Tensor")

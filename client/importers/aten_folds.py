@@ -137,7 +137,9 @@ def _group_norm(c: Call) -> tuple[Expr | None, ...]:
     shape = (channels, *(1,) * (x.rank - 2))
     weight, bias = (c.maybe(name) for name in ("weight", "bias"))
     spread = [None if p is None else c.g.reshape(p, shape) for p in (weight, bias)]
-    return _affine(c, c.g.reshape(out, x.shape), spread[0], spread[1]), mean, inverse
+    rows = (batch, groups)
+    out = _affine(c, c.g.reshape(out, x.shape), spread[0], spread[1])
+    return out, c.g.reshape(mean, rows), c.g.reshape(inverse, rows)
 
 
 @lowers("_native_batch_norm_legit_no_training")

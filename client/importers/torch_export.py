@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from protocol.spec.types import Array
 _FILLED = (aten_elementwise, aten_folds, aten_views)  # imported for the table they fill
 
 Source = torch.nn.Module | ExportedProgram | str | os.PathLike[str]
+
+_TORCH = str(Path(torch.__file__).parent)
 
 WHOLE = (
     *("linear", "matmul", "scaled_dot_product_attention", "layer_norm", "silu", "softplus"),
@@ -79,7 +81,7 @@ def export(source: Source, example: Sequence[Any] | None) -> ExportedProgram:
         raise CompileError(f"{path} is no .pt2 file, or truncated: write it by torch.export.save")
     try:
         with _quiet():
-            return cast(ExportedProgram, torch.export.load(path))
+            return torch.export.load(path)
     except (RuntimeError, KeyError, ValueError, AssertionError, OSError, EOFError) as error:
         raise CompileError(f"{path} cannot be read by torch.export.load: {_line(error)}") from error
 
@@ -109,7 +111,8 @@ def _decomposed(exported: ExportedProgram) -> ExportedProgram:
             if op in table:
                 table.pop(op)
     with _quiet(), torch.no_grad():
-        return exported.run_decompositions(table)
+        out: ExportedProgram = exported.run_decompositions(table)
+    return out
 
 
 def import_exported(exported: ExportedProgram, graph: Graph, ops: Ops) -> Imported:
@@ -133,13 +136,16 @@ def _check_static(exported: ExportedProgram) -> None:
 
 
 def _where(node: Node) -> str:
-    """File, line and function of the user's source that a node came from."""
+    """File, line, function and text of the user's source that a node came from: the innermost
+    place outside of PyTorch, if there is one."""
     trace = [line.strip() for line in str(node.meta.get("stack_trace") or "").splitlines()]
-    places = [line for line in trace if line.startswith("File ")]
+    places = [k for k, line in enumerate(trace) if line.startswith("File ")]
     if not places:
-        return node.name
-    after = trace[trace.index(places[-1]) + 1 :]
-    return places[-1] + (f": {after[0]}" if after else "")
+        return str(node.name)
+    own = [k for k in places if f'"{_TORCH}' not in trace[k]]
+    at = (own or places)[-1]
+    text = trace[at + 1] if at + 1 < len(trace) and at + 1 not in places else ""
+    return trace[at] + (f": {text}" if text else "")
 
 
 class _Importer:
@@ -263,7 +269,7 @@ class _Importer:
         many = value if isinstance(value, (tuple, list)) else (value,)
         out: list[tuple[Element, tuple[int, ...]] | None] = []
         for v in many:
-            if not isinstance(v, torch.Tensor):
+            if not isinstance(v, torch.Tensor) or (len(many) > 1 and v.numel() == 0):
                 out.append(None)
                 continue
             what = f"{_where(node)}: result of {node.target}"
