@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.table import Table
 
 Step = Callable[[int, int | None], None]
 """step(done, total)."""
@@ -22,12 +23,17 @@ PLAIN_WIDTH = 100
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-def console() -> Console:
-    """Tables go to stdout, as wide as the terminal."""
+def show(made: Table, *, beside: bool = False) -> None:
+    """Print a table as wide as the terminal to stdout, or to stderr if ``beside`` the answer."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    return Console(width=width, highlight=False, markup=False)
+    stream = sys.stderr if beside else sys.stdout
+    width = None if stream.isatty() else PLAIN_WIDTH
+    console = Console(file=stream, width=width, highlight=False, markup=False)
+    with console.capture() as seen:
+        console.print(made)
+    for line in seen.get().splitlines():
+        click.echo(line.rstrip(), err=beside)
 
 
 def emit_json(value: Any) -> None:
@@ -47,7 +53,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
+    made = Table(title=title or None, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     for name in columns:
         right, whole = ">" in name[-2:], "!" in name[-2:]
         made.add_column(
@@ -55,20 +61,22 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         )
     for row in rows:
         made.add_row(*(Text(str(cell)) for cell in row))
-    console().print(made)
+    show(made)
 
 
-def pairs(title: str, rows: Sequence[tuple[str, object]]) -> None:
-    """Names and values, one a line."""
+def pairs(title: str, rows: Sequence[tuple[str, object]], *, beside: bool = False) -> None:
+    """Names and values, one a line; on stderr if ``beside`` the answer."""
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+    made = Table(
+        title=title or None, title_justify="left", show_header=False, box=None, padding=(0, 2)
+    )
     made.add_column(style="bold", no_wrap=True)
     made.add_column()
     for name, value in rows:
         made.add_row(name, Text(str(value)))
-    console().print(made)
+    show(made, beside=beside)
 
 
 @contextmanager
@@ -107,6 +115,18 @@ def working(label: str) -> Iterator[None]:
     from rich.console import Console
 
     with Console(stderr=True).status(label):
+        yield
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Python's warnings as one line each on stderr, when they come."""
+
+    def line(message: Warning | str, *_: object, **__: object) -> None:
+        say(f"note: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = line  # the context restores it
         yield
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.errors import BadInput
-from assay.output import emit_json, hexa, json_option, pairs, size_text, working
+from assay.output import emit_json, hexa, json_option, pairs, say, size_text, working
 from assay.tensors import read_npy, read_npz
 
 if TYPE_CHECKING:
@@ -111,12 +111,20 @@ def _source(
         if len(made) != 2:
             raise BadInput(f"{model} gave {len(made)} things; wanted (module, example arguments)")
         module, own = made
-        return module, given or tuple(own)
-    return made, given
+        return _evaluating(model, module), given or tuple(own)
+    return _evaluating(model, made), given
+
+
+def _evaluating(name: str, module: Any) -> Any:
+    """A module in evaluation mode; whatever else passes through."""
+    if getattr(module, "training", False):
+        say(f"note: {name} gave a module in training mode; it is compiled for evaluation")
+        module.eval()
+    return module
 
 
 def _call(name: str) -> Any:
-    """What the factory gives; its own exceptions pass through, they are the user's."""
+    """What the factory gives; its own exceptions pass through: their traceback helps its author."""
     module_name, _, factory_name = name.partition(":")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

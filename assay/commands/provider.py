@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import click
 
 from assay.errors import UnknownProvider
-from assay.kinds import ADDRESS, AMOUNT
-from assay.output import emit_json, json_option, pairs, relative, say
+from assay.kinds import ADDRESS, AMOUNT, DURATION
+from assay.output import emit_json, json_option, pairs, plain_warnings, relative, say
 from assay.session import Account, account, address_text, market, native, outcome_json, tokens
+from assay.signals import stopping
 
 HOME = Path.home() / ".assay" / "provider"
 
@@ -214,3 +216,72 @@ def _done(as_json: bool, sent: list[Any], found: dict[str, Any]) -> None:
         emit_json({"sent": [outcome_json(o) for o in sent], **found})
     else:
         _show(found)
+
+
+# --- run ------------------------------------------------------------------------------------------
+
+
+@provider_command.command()
+@click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False),
+              default=HOME, help="Finished results.  [default: ~/.assay/provider]")  # fmt: skip
+@click.option("--check", is_flag=True, help="Test everything, and stop.")
+@click.option("--min-price", type=AMOUNT, help="Take no job for less.")
+@click.option("--price-per-second", type=AMOUNT, default="0", help="Nor for less a second of work.")
+@click.option("--max-work", type=DURATION, default="1h", show_default=True,
+              help="Longest job, as its client declares it.")  # fmt: skip
+@click.option("--max-memory", type=click.FloatRange(min=0.001), default=8.0, show_default=True,
+              help="GiB that a job may take.")  # fmt: skip
+@click.option("--margin", type=click.FloatRange(min=1.0), default=2.0, show_default=True,
+              help="Times the estimated run time that a job must allow.")  # fmt: skip
+@click.option("--collect", type=AMOUNT, default="0",
+              help="Withdraw credits from this many tokens on (0: never).")  # fmt: skip
+@click.option("--settle-after", type=DURATION, default="30", show_default=True,
+              help="Finalize own results that no keeper finalized in this time.")  # fmt: skip
+@click.option("--backend", type=click.Choice(["auto", "torch"]), default="auto", show_default=True)
+@click.option("--device", help="Device of the torch backend, such as cpu or cuda:0.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="[default: one a core]")
+def run(
+    directory: Path,
+    check: bool,
+    min_price: int | None,
+    price_per_second: int,
+    max_work: int,
+    max_memory: float,
+    margin: float,
+    collect: int,
+    settle_after: int,
+    backend: str,
+    device: str | None,
+    threads: int | None,
+) -> None:
+    """Take jobs that suit, compute them, commit, collect; until Ctrl-C.
+
+    It may be stopped or killed at any time: accepted work goes on at the next start.
+
+    \b
+    assay provider run --check
+    assay provider run --min-price 1 --price-per-second 0.1 --collect 10
+    """
+    from protocol.chain.config import ChainConfig
+    from protocol.storage.config import StorageConfig
+    from provider.agent import AgentConfig, run_agent
+    from provider.decide import Habits
+    from provider.policy import Rules
+
+    rules = Rules(
+        min_price=1 if min_price is None else max(1, min_price),
+        price_per_second=price_per_second,
+        max_work_seconds=float(max_work),
+        max_memory=int(max_memory * (1 << 30)),
+        margin=margin,
+    )
+    habits = Habits(settle_after=settle_after, collect_token=collect)
+    config = AgentConfig(directory.expanduser(), rules, habits, backend, device, threads)
+    stop = threading.Event()
+    with stopping(stop), plain_warnings():
+        run_agent(
+            ChainConfig.from_env(), StorageConfig.from_env(), config, click.echo, stop,
+            check_only=check,
+        )  # fmt: skip
+    if check:
+        click.echo("everything is there: assay provider run")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -15,7 +13,16 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from assay.errors import BadInput
-from assay.output import emit_json, json_option, pairs, progress, say, size_text, working
+from assay.output import (
+    emit_json,
+    json_option,
+    pairs,
+    plain_warnings,
+    progress,
+    say,
+    size_text,
+    working,
+)
 from assay.tensors import encode_sentences, preview, read_inputs, read_sentences, save_outputs
 
 if TYPE_CHECKING:
@@ -222,15 +229,3 @@ def _join(results: Sequence[list[Array]], model: Compiled, count: int) -> list[A
         else:
             joined.append(np.stack(tensors))
     return joined
-
-
-@contextmanager
-def plain_warnings() -> Iterator[None]:
-    """Warnings of the engine as one line each, at the end of the block."""
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("default")
-        try:
-            yield
-        finally:
-            for warning in seen:
-                say(f"note: {warning.message}")
