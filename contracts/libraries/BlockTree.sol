@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {BLOCK_BYTES, DType, TAG_PHASE, TAG_PROGRAM, TAG_TENSOR, WORD, ZERO} from "../types/Machine.sol";
+import {
+    BLOCK_BYTES,
+    DType,
+    TAG_PHASE,
+    TAG_PROGRAM,
+    TAG_TENSOR,
+    WORD,
+    ZERO
+} from "../types/Machine.sol";
 
 /// @title Keccak trees over 512-byte blocks and over lists of hashes
 /// @notice Twin of protocol/spec/trees.py. A node is keccak256(left || right); a node that covers

@@ -46,8 +46,8 @@ struct Decl {
 struct Instance {
     uint256 template;
     uint256 operandCount;
-    uint256 operands; // twelve u32, the first in the highest of the low 384 bits: see operand()
-    uint256 moreOperands;
+    uint256 operands; // the first eight u32, in order
+    uint256 moreOperands; // four more, in the highest bits
 }
 
 /// @notice How a step changes a state.
@@ -147,7 +147,8 @@ library ProgramDecoder {
         uint256 w = _word(at);
         uint256 x = _word(at + WORD);
         if (w >> 192 != MAGIC) revert UnknownCode(Field.HEADER, w >> 192);
-        if (uint16(w >> 176) != MACHINE_VERSION) revert UnknownCode(Field.VERSION, uint16(w >> 176));
+        uint256 version = uint16(w >> 176);
+        if (version != MACHINE_VERSION) revert UnknownCode(Field.VERSION, version);
         if (uint16(w >> 160) != 0 || uint192(x) != 0) revert ReservedBits(Field.HEADER);
         h.halt = uint32(w >> 128);
         h.constants = _atMost(uint32(w >> 96), MAX_TABLE, Field.TABLE);
@@ -366,7 +367,8 @@ library ProgramDecoder {
     }
 
     function _operand(Instance memory i, uint256 k) private pure returns (uint256) {
-        return k < 8 ? uint32(i.operands >> (224 - 32 * k)) : uint32(i.moreOperands >> (480 - 32 * k));
+        if (k < 8) return uint32(i.operands >> (224 - 32 * k));
+        return uint32(i.moreOperands >> (480 - 32 * k));
     }
 
     function _decl(uint256 at) private pure returns (Decl memory d) {

@@ -1,24 +1,21 @@
-"""Vectors for instructions and for whole elements: random, adversarial, judged by the spec.
+"""Vectors for whole elements: random adversarial operations, judged by the interpreter.
 
-Instructions are rows of 40 bytes: instruction 8, registers 0, 1 and 2 (8 each: an i64, or the bits
-of an f32), result 8.  Elements are ABI-encoded calls with the expected bits behind them.
+An element is an ABI-encoded call with the expected bits behind it.
 """
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from eth_abi import encode as abi_encode
 
-from protocol.spec import f32, trees
+from protocol.spec import trees
 from protocol.spec.constants import BLOCK_BYTES
 from protocol.spec.encoding import encode_template
-from protocol.spec.f32 import I
-from protocol.spec.microcode import Op, Register, run, signature
+from protocol.spec.microcode import Op, signature
 from protocol.spec.operations import Scalars, element
 from protocol.spec.types import (
     Array,
@@ -32,129 +29,7 @@ from protocol.spec.types import (
     Template,
     View,
 )
-from tests.differential.program_vectors import run_siblings
-
-Random = random.Random
-
-FLOATS = [
-    0x00000000, 0x80000000, 0x00000001, 0x80000001, 0x007FFFFF, 0x00800000, 0x80800000,
-    0x3F000000, 0x3F7FFFFF, 0x3F800000, 0xBF800000, 0x3F800001, 0x3FC00000, 0xC0200000,
-    0x4B000001, 0x4B7FFFFF, 0xCB800000, 0x5F000000, 0xDF000000, 0x5EFFFFFF, 0x7F7FFFFF,
-    0xFF7FFFFF, 0x7D923456, 0xFE800000, 0x7F800000, 0xFF800000, 0x7FC00000,
-]  # fmt: skip
-"""One of every class: zeros, subnormals, halves, odd and even integers, limits, infinities, NaN."""
-
-INTEGERS = [
-    0, 1, -1, 2, 63, 64, -64, 300, -301, 0x7FFFFFFF, -0x80000000, 0xFFFFFFFF,
-    (1 << 24) + 1, (1 << 53) + 1, (1 << 62), -(1 << 62) - 1, (1 << 63) - 1, -(1 << 63),
-]  # fmt: skip
-"""Small ones, shift amounts, halves of a word, ties of I2F, the limits."""
-
-
-def random_float(rng: Random) -> int:
-    """Bits of a canonical f32: any, or near one, or of few bits (so that ties occur)."""
-    match rng.randrange(4):
-        case 0:
-            bits = rng.getrandbits(32)
-        case 1:
-            bits = rng.choice([0x3F800000, 0xBF800000]) + rng.getrandbits(20)
-        case 2:
-            bits = rng.getrandbits(9) << 23 | rng.getrandbits(3) << rng.randrange(20)
-        case _:
-            bits = rng.choice(FLOATS) ^ rng.getrandbits(2)
-    return 0x7FC00000 if bits & 0x7FFFFFFF > 0x7F800000 else bits
-
-
-def random_integer(rng: Random) -> int:
-    bits = rng.choice([2, 7, 24, 25, 26, 33, 63, 64])
-    value = rng.getrandbits(bits)
-    return value - (1 << 64) if value >> 63 else rng.choice([1, -1]) * value
-
-
-@dataclass(frozen=True)
-class _Registers:
-    """A context whose loads are the three given registers: view k is register k."""
-
-    values: Sequence[Register]
-
-    def load(self, view: int, extra: I | None) -> Register:
-        return self.values[view]
-
-    def coord(self, axis: int) -> I:
-        raise NotImplementedError
-
-    def rcoord(self, digit: int) -> I:
-        raise NotImplementedError
-
-    def index(self) -> I:
-        raise NotImplementedError
-
-    def rindex(self) -> I:
-        raise NotImplementedError
-
-    def scalar(self, op: Op) -> I:
-        raise NotImplementedError
-
-    def acc(self) -> Register:
-        raise NotImplementedError
-
-
-def _register(kind: str, value: int) -> Register:
-    if kind == "F":
-        return f32.from_bits(np.array([value], np.int64))
-    return np.array([value], np.int64)
-
-
-def _raw(reg: Register) -> bytes:
-    if reg.dtype == np.float32:
-        return int(reg.view(np.uint32)[0]).to_bytes(8, "big")
-    return int(reg[0]).to_bytes(8, "big", signed=True)
-
-
-def _columns(rng: Random, op: Op, extra: int) -> list[tuple[int, int, int]]:
-    """Operands of the rows of ``op``: all combinations of specials, then random ones."""
-    kinds, _, _ = signature(op)
-    special = {"F": FLOATS, "I": INTEGERS, "-": [0]}
-    draw = {"F": random_float, "I": random_integer, "-": lambda _: 0}
-    rows = [(a, b, 0) for a in special[kinds[0]] for b in special[kinds[1]]]
-    if kinds[2] != "-":
-        rows = [(a, b, rng.choice(special[kinds[2]])) for a, b, _ in rows]
-    rows += [
-        (draw[kinds[0]](rng), draw[kinds[1]](rng), draw[kinds[2]](rng)) for _ in range(extra)
-    ]
-    return rows
-
-
-def pure_opcodes() -> list[Op]:
-    """Opcodes whose result depends on registers and the immediate alone."""
-    return [op for op in Op if op >= Op.ADD or op in (Op.CONSTI, Op.CONSTHI, Op.CONSTF)]
-
-
-def instruction_rows(rng: Random, op: Op, extra: int) -> bytes:
-    """Rows of one opcode."""
-    kinds, _, uses_imm = signature(op)
-    out = []
-    for values in _columns(rng, op, extra):
-        limit = 0x7FFFFFFF if op is Op.CLAMP else 0xFFFFFFFF
-        imm = rng.choice([0, 1, 127, limit, rng.randrange(limit + 1)]) if uses_imm else 0
-        numbers = [k if kind != "-" else 0 for k, kind in enumerate(kinds)]
-        ins = Instr(op, *numbers, imm)
-        regs = [_register(kind, v) for kind, v in zip(kinds, values, strict=True)]
-        loads = tuple(Instr(Op.LOAD, k) for k in range(3))
-        want = run((*loads, ins), _Registers(regs))
-        head = bytes([op, *numbers]) + imm.to_bytes(4, "big")
-        out.append(head + b"".join(map(_raw, regs)) + _raw(want.reshape(1)))
-    return b"".join(out)
-
-
-def instruction_vectors(extra: int = 150) -> dict[str, object]:
-    """Rows of every opcode that needs only registers, by its name."""
-    rng = Random(57)
-    rows = {op.name: "0x" + instruction_rows(rng, op, extra).hex() for op in pure_opcodes()}
-    return {"names": list(rows), "rows": rows}
-
-
-# --- whole elements -------------------------------------------------------------------------------
+from tests.differential.values import FLOATS, INTEGERS, Random, random_float, random_integer
 
 
 def random_tensor(rng: Random, dtype: DType, count: int) -> Array:
@@ -182,7 +57,12 @@ def factor(rng: Random, count: int, most: int) -> tuple[int, ...]:
 
 def random_digits(rng: Random, radices: Sequence[int], reach: int) -> tuple[Digit, ...]:
     return tuple(
-        Digit(n, rng.randrange(-2, max(3, 2 * reach // n)), rng.choice([0, 1, 2]), rng.choice([0, 1]))
+        Digit(
+            n,
+            stride=rng.randrange(-2, max(3, 2 * reach // n)),
+            g0=rng.choice([0, 1, 2]),
+            g1=rng.choice([0, 1]),
+        )
         for n in radices
     )
 
@@ -230,7 +110,7 @@ def random_code(
         emit(Instr(Op.LOAD, k), "F" if dtype.is_float else "I")
     if acc:
         emit(Instr(Op.ACC), acc)
-    others = [op for op in Op if op not in (Op.RCOORD, Op.RINDEX, Op.ACC)]
+    others: list[Op] = [op for op in Op if op not in (Op.RCOORD, Op.RINDEX, Op.ACC)]
     if rdims:
         others += [Op.RCOORD, Op.RINDEX]
     while len(code) < length:
@@ -292,7 +172,7 @@ def block_runs(rng: Random, slot: int, data: bytes) -> Runs:
     padded = data.ljust(blocks * BLOCK_BYTES, b"\0")
     cuts = sorted({0, blocks, *(rng.randrange(blocks + 1) for _ in range(rng.randrange(3)))})
     return [
-        (slot, a, padded[a * BLOCK_BYTES : b * BLOCK_BYTES], run_siblings(levels, a, b - a))
+        (slot, a, padded[a * BLOCK_BYTES : b * BLOCK_BYTES], trees.siblings_of(levels, a, b - a))
         for a, b in zip(cuts, cuts[1:], strict=False)
     ]
 
@@ -396,108 +276,3 @@ def fold_vectors(count: int = 30) -> dict[str, object]:
         operands.append(np.array([rng.randrange(-1, math.prod(t.r) + 3)], np.int64))
         calls.append(element_call(rng, t, operands, rng.randrange(t.count)))
     return {"calls": ["0x" + call.hex() for call in calls]}
-
-
-# --- gas ------------------------------------------------------------------------------------------
-
-
-def typical_map(instructions: int = 30) -> Template:
-    """Three f32 views of four digits over (4, 8, 16, 32) and a chain of multiply and add."""
-    shape = (4, 8, 16, 32)
-    strides = ((4096, 512, 32, 1), (0, 512, 32, 1), (0, 0, 0, 1))
-    counts = (16384, 4096, 32)
-    views = tuple(
-        View(k, 0, tuple(Digit(n, s) for n, s in zip(shape, strides[k], strict=True)))
-        for k in range(3)
-    )
-    code = [Instr(Op.LOAD, 0), Instr(Op.LOAD, 1), Instr(Op.LOAD, 2)]
-    for k in range(3, instructions):
-        code.append(Instr(Op.FMUL if k % 2 else Op.FADD, k - 1, k - 2))
-    slots = tuple(Slot(DType.F32, n) for n in counts)
-    return Template(Kind.MAP, DType.F32, shape, slots, views, tuple(code))
-
-
-def typical_dot(terms: int, dtype: DType) -> Template:
-    """One row against one column of 16- or 8-bit integers."""
-    slots = (Slot(dtype, 8 * terms), Slot(dtype, 16 * terms))
-    inner = (Digit(terms, 1),)
-    views = (
-        View(0, 0, (Digit(8, terms), Digit(16, 0)), inner),
-        View(1, 0, (Digit(8, 0), Digit(16, terms)), inner),
-    )
-    return Template(
-        Kind.DOT, DType.I64, (8, 16), slots, views, (Instr(Op.ACC),), (), (terms,), bound_a=127
-    )
-
-
-def typical_reduce(terms: int, fold: Fold) -> Template:
-    """A row of squares, folded."""
-    slots = (Slot(DType.F32, 8 * terms),)
-    views = (View(0, 0, (Digit(8, terms),), (Digit(terms, 1),)),)
-    pre = (Instr(Op.LOAD, 0), Instr(Op.FMUL, 0, 0))
-    return Template(
-        Kind.REDUCE, DType.F32, (8,), slots, views, (Instr(Op.ACC),), pre, (terms,), fold
-    )
-
-
-def row_call(rng: Random, t: Template, i: int) -> bytes:
-    """Element i of a DOT or REDUCE of rows, with exactly the blocks it reads."""
-    operands = [random_tensor(rng, s.dtype, s.count) for s in t.slots]
-    if t.kind is Kind.REDUCE:
-        operands = [np.array([rng.gauss(0, 1) for _ in range(s.count)], np.float32) for s in t.slots]
-    runs: Runs = []
-    roots = []
-    for slot, (view, x) in enumerate(zip(t.views, operands, strict=True)):
-        start, rest = 0, i
-        for digit in reversed(view.digits):
-            rest, d = divmod(rest, digit.radix)
-            start += digit.stride * d
-        data = x.tobytes()
-        levels = trees.levels_of(trees.block_leaves(data))
-        first = start * x.itemsize // BLOCK_BYTES
-        last = ((start + t.terms) * x.itemsize - 1) // BLOCK_BYTES
-        blocks = data[first * BLOCK_BYTES : (last + 1) * BLOCK_BYTES]
-        padded = blocks.ljust((last + 1 - first) * BLOCK_BYTES, b"\0")
-        runs.append((slot, first, padded, run_siblings(levels, first, last + 1 - first)))
-        roots.append(levels[-1][0])
-    bits = int.from_bytes(element(t, operands, Scalars(), i).tobytes(), "little")
-    return abi_encode([CALL], [(encode_template(t), roots, runs, (0, 0, 0), i, bits)])
-
-
-def gas_vectors() -> dict[str, object]:
-    """Typical encodings and calls whose gas is measured."""
-    rng = Random(3)
-    out: dict[str, object] = {}
-    for instructions in (3, 30, 230):
-        t = typical_map(instructions)
-        operands = [
-            np.array([rng.uniform(-2, 2) for _ in range(s.count)], np.float32) for s in t.slots
-        ]
-        call = typical_call(t, operands, 9999)
-        out[f"map{instructions}"] = "0x" + call.hex()
-        out[f"template{instructions}"] = "0x" + encode_template(t).hex()
-    for terms in (384, 4096):
-        out[f"dot{terms}"] = "0x" + row_call(rng, typical_dot(terms, DType.I16), 77).hex()
-    out["dot8x4096"] = "0x" + row_call(rng, typical_dot(4096, DType.I8), 77).hex()
-    for fold in (Fold.FSUM, Fold.MAX):
-        out[f"{fold.name}384"] = "0x" + row_call(rng, typical_reduce(384, fold), 5).hex()
-    return out
-
-
-def typical_call(t: Template, operands: Sequence[Array], i: int) -> bytes:
-    """Like ``element_call``, with only the one block of each operand that element i reads."""
-    want = element(t, operands, Scalars(), i)
-    runs, roots = [], []
-    for view, x in zip(t.views, operands, strict=True):
-        address, rest = view.offset, i
-        for digit in reversed(view.digits):
-            rest, d = divmod(rest, digit.radix)
-            address += digit.stride * d
-        data = np.ascontiguousarray(x).tobytes()
-        levels = trees.levels_of(trees.block_leaves(data))
-        first = address * x.itemsize // BLOCK_BYTES
-        block = data[first * BLOCK_BYTES : (first + 1) * BLOCK_BYTES].ljust(BLOCK_BYTES, b"\0")
-        runs.append((view.slot, first, block, run_siblings(levels, first, 1)))
-        roots.append(levels[-1][0])
-    bits = int.from_bytes(want.tobytes(), "little")
-    return abi_encode([CALL], [(encode_template(t), roots, runs, (0, 0, 0), i, bits)])

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from protocol.spec import encoding, trees
 from protocol.spec.constants import BLOCK_BYTES, MAGIC, TAG_INSTANCE, TAG_TEMPLATE, WORD
@@ -165,7 +165,7 @@ def mutants(rng: Random, data: bytes, count: int) -> Iterator[bytes]:
         yield bytes(raw)
 
 
-def _header(tables: tuple[int, int, int, int, int, int]) -> bytes:
+def _header(tables: Sequence[int]) -> bytes:
     counts = b"".join(n.to_bytes(4, "big") for n in tables)
     return (MAGIC + bytes([0, 1, 0, 0]) + b"\xff" * 4 + counts).ljust(2 * WORD, b"\0")
 
@@ -225,7 +225,7 @@ def decoder_vectors() -> dict[str, object]:
     """For each part of a program: encodings and damaged encodings, sorted by the spec's verdict."""
     rng = Random(2026)
     makers: dict[str, Callable[[], bytes]] = {
-        "header": lambda: _header(tuple(rng.randrange(1 << 20) for _ in range(6))),  # type: ignore[arg-type]
+        "header": lambda: _header([rng.randrange(1 << 20) for _ in range(6)]),
         "decl": lambda: encoding.encode_decl(any_decl(rng)),
         "state": lambda: encoding.encode_state(any_state(rng)),
         "template": lambda: encoding.encode_template(any_template(rng)),
@@ -242,18 +242,6 @@ def decoder_vectors() -> dict[str, object]:
                 files[accepted(part, item)].append(_hex(item))
         out[part] = {"accept": files[True], "reject": files[False]}
     out["widest"] = _hex(encoding.encode_template(widest_template()))
-    return out
-
-
-def run_siblings(levels: list[list[bytes]], first: int, count: int) -> list[bytes]:
-    """Siblings that prove leaves first .. first+count-1, lowest level first, left before right;
-    those that cover only padding are left out."""
-    out: list[bytes] = []
-    low, high = first, first + count - 1
-    for level in levels[:-1]:
-        nodes = [k for k in (low - 1,) if low & 1] + [k for k in (high + 1,) if not high & 1]
-        out += [level[k] for k in nodes if k < len(level)]
-        low, high = low >> 1, high >> 1
     return out
 
 
@@ -278,7 +266,7 @@ def tree_vectors() -> dict[str, object]:
                     "size": size,
                     "first": first,
                     "blocks": _hex(part),
-                    "siblings": _hex(b"".join(run_siblings(levels, first, count))),
+                    "siblings": _hex(b"".join(trees.siblings_of(levels, first, count))),
                 }
             )
     return {"runs": runs, "count": len(runs), "program": _program_vector(rng)}
@@ -311,15 +299,15 @@ def _program_vector(rng: Random) -> dict[str, object]:
         "tables": _hex(b"".join(trees.list_root(t) for t in tables)),
         "template": _hex(encoding.encode_template(templates[4])),
         "templateIndex": 4,
-        "templateSiblings": _hex(b"".join(run_siblings(trees.levels_of(s.templates), 4, 1))),
+        "templateSiblings": _hex(b"".join(trees.siblings_of(trees.levels_of(s.templates), 4, 1))),
         "phaseIndex": 0,
-        "phaseSiblings": _hex(b"".join(run_siblings(trees.levels_of(phases), 0, 1))),
+        "phaseSiblings": _hex(b"".join(trees.siblings_of(trees.levels_of(phases), 0, 1))),
         "phaseHead": _hex(encoding.encode(Program((), (), (), (), (), (phase,)))[64:96]),
         "instancesRoot": _hex(trees.list_root(instances)),
         "nextsRoot": _hex(trees.list_root(nexts)),
         "instance": _hex(encoding.encode_instance(phase.instances[6])),
         "instanceIndex": 6,
-        "instanceSiblings": _hex(b"".join(run_siblings(trees.levels_of(instances), 6, 1))),
+        "instanceSiblings": _hex(b"".join(trees.siblings_of(trees.levels_of(instances), 6, 1))),
         "decl": _hex(encoding.encode_decl(decl)),
         "blockRoot": _hex(block_root),
         "wrapped": _hex(trees.wrap(decl.dtype, decl.shape, block_root)),

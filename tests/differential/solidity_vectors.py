@@ -9,13 +9,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.differential.element_vectors import (
-    fold_vectors,
-    gas_vectors,
-    instruction_vectors,
-    map_vectors,
-)
+from tests.differential.element_vectors import fold_vectors, map_vectors
+from tests.differential.instruction_vectors import instruction_vectors
 from tests.differential.program_vectors import decoder_vectors, tree_vectors
+from tests.differential.typical_vectors import gas_vectors
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "solidity"
 
