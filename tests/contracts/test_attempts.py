@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from protocol.spec.job import DEAD, Fault, JobStatus, late_split
-from tests.contracts.conftest import DEPOSIT, STAKE
 from tests.contracts.market import PRICE, RESULT, Market
+from tests.contracts.world import DEPOSIT, STAKE
 
 pytestmark = pytest.mark.chain
 

@@ -16,8 +16,8 @@ from protocol.spec.job import (
     trace_seconds,
     void_fee,
 )
-from tests.contracts.conftest import DEPOSIT, STAKE
 from tests.contracts.market import PRICE, RESULT, Market
+from tests.contracts.world import DEPOSIT, STAKE
 
 pytestmark = pytest.mark.chain
 

@@ -8,9 +8,9 @@ import pytest
 
 from protocol.spec.job import JobStatus
 from scripts.deploy import UNBONDING_SECONDS
-from tests.contracts.conftest import DEPOSIT, STAKE
 from tests.contracts.market import Market
 from tests.contracts.test_post import holder, sign_permit
+from tests.contracts.world import DEPOSIT, STAKE
 
 pytestmark = pytest.mark.chain
 
