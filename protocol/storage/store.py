@@ -93,6 +93,38 @@ class _Counted:
         return data
 
 
+class _Pace:
+    """The time granted to one object: what a trickle may cost, or what the caller allows."""
+
+    def __init__(self, cid: Cid, config: StorageConfig, timeout: float | None) -> None:
+        self._cid = cid
+        self._rate = config.min_rate
+        self._timeout = timeout
+        waits = config.attempts * (config.find_s + config.stall_s + config.backoff_max_s)
+        self._idle = config.grace_s + waits
+        self._started = time.monotonic()
+        self._received = 0
+
+    @property
+    def left(self) -> float:
+        """Seconds that remain; negative when they are over."""
+        return self._granted - (time.monotonic() - self._started)
+
+    @property
+    def _granted(self) -> float:
+        granted = self._idle + self._received / self._rate
+        return granted if self._timeout is None else min(granted, self._timeout)
+
+    def took(self, count: int) -> None:
+        """Counts received bytes; ContentTooSlow if the time is over."""
+        self._received += count
+        if self.left < 0:
+            raise ContentTooSlow(
+                f"{self._cid}: {self._received} bytes came in the {self._granted:.1f} s granted; "
+                "wanted all"
+            )
+
+
 class Store:
     """Client of one IPFS node.  Close it, or use it as a context manager."""
 
@@ -226,15 +258,14 @@ class Store:
         ``size`` is the exact length if it is known.  A broken stream goes on where it broke; bytes
         that fail the check are forgotten and fetched again.  ``timeout`` bounds the whole.
         """
-        started = time.monotonic()
+        pace = _Pace(cid, self.config, timeout)
         limit = max_bytes if size is None else size
         done = 0
         pauses = self._pauses()
         while True:
             try:
-                left = self._check_pace(cid, started, done, timeout)
-                self._look(cid, left)
-                for piece in self._pieces(cid, done, limit - done + 1, left):
+                self._look(cid, pace.left)
+                for piece in self._pieces(cid, done, limit - done + 1, pace.left):
                     if done + len(piece) > limit:
                         raise ContentTooLarge(
                             f"{cid} is longer than {limit} bytes; it is not what was promised"
@@ -243,7 +274,7 @@ class Store:
                     done += len(piece)
                     if progress is not None:
                         progress(done, size)
-                    self._check_pace(cid, started, done, timeout)
+                    pace.took(len(piece))
                 if size is not None and done != size:
                     raise ContentMismatch(f"{cid} has {done} bytes, wanted {size}")
                 sink.check()
@@ -252,12 +283,13 @@ class Store:
                 if isinstance(error, ContentMismatch):
                     sink.reset()
                     done = 0
-                self._pause(next(pauses, None), error)
+                pause = next(pauses, None)
+                self._pause(pause if pause is None or pause < pace.left else None, error)
                 self._dial_again()
 
     def _pieces(self, cid: Cid, start: int, count: int, left: float) -> Iterator[bytes]:
         """Pieces of a file from ``start`` on; the connection is closed with the iterator."""
-        seconds = min(self.config.stall_s, left + 1.0)
+        seconds = min(self.config.stall_s, max(left, 0.0) + 1.0)
         options = {"offset": str(start), "length": str(count)}
         with closing(self.rpc.stream("/cat", str(cid), seconds=seconds, **options)) as pieces:
             try:
@@ -272,23 +304,9 @@ class Store:
 
     def _look(self, cid: Cid, left: float) -> None:
         """Has the node find the first block, which it says in words if it cannot."""
-        seconds = min(self.config.find_s, left)
+        seconds = min(self.config.find_s, max(left, 0.1))
         text = f"{max(1, int(seconds * 1000))}ms"
         self.rpc.one("/block/stat", str(cid), seconds=seconds + 5.0, timeout=text)
-
-    def _check_pace(self, cid: Cid, started: float, done: int, timeout: float | None) -> float:
-        """Seconds that remain; ContentTooSlow if there are none."""
-        config = self.config
-        elapsed = time.monotonic() - started
-        waits = config.attempts * (config.find_s + config.stall_s + config.backoff_max_s)
-        allowed = config.grace_s + waits + done / config.min_rate
-        if timeout is not None:
-            allowed = min(allowed, timeout)
-        if elapsed > allowed:
-            raise ContentTooSlow(
-                f"{cid}: {done} bytes in {elapsed:.1f} s; it was granted {allowed:.1f} s"
-            )
-        return allowed - elapsed
 
     def _pauses(self) -> Iterator[float]:
         """Seconds to wait before each further try."""
