@@ -262,6 +262,10 @@ class Agent:
         task = task_hash(job.terms.task)
         try:
             self._send(self.chain.contracts.market.accept(task, job.terms.deal, job.job))
+        except WrongStatus:
+            # Not refused: it may open again, for its next attempt.
+            self.say(f"job {short(job.job)} was taken by another provider")
+            return
         except Reverted as refusal:
             self._refuse(job, str(refusal), at, recheck)
             return

@@ -89,8 +89,10 @@ class Demo:
             record = view.record
             if record.status is status and provider in (None, record.provider):
                 return record
-            expect(time.monotonic() < self.until, f"the job is still {record.status.name}")
-        raise DemoFailed(f"the job ended {self.client.record(job)[0].status.name}, not {status}")
+            name = record.status.name
+            expect(record.live, f"the job ended {name}, {status.name} was wanted")
+            expect(time.monotonic() < self.until, f"the job is still {name}")
+        raise DemoFailed(f"the job was not followed until {status.name}")
 
     # --- money -------------------------------------------------------------------------------
 
