@@ -192,6 +192,8 @@ class Body:
         rows = forms.merge(digits)
         if rows[0].radix == 0 or math.prod(d.radix for d in rows) != self.root.count:
             rows = tuple(digits)
+        if isinstance(self.core, Dot) and self.terms == 1 and load in self.loads[:2]:
+            folded = [Digit(1, 1)]  # any stride reads the one term; the machine wants 1
         guards = () if inside else (Guard(address.offset, slot.count),)
         if len(rows) > MAX_DIGITS:
             return None

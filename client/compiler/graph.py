@@ -148,6 +148,14 @@ class Dot(Expr):
     bounds: tuple[int, int]
 
 
+def same_order(e: Expr) -> bool:
+    """Whether ``e`` is a view with its argument's elements in their order."""
+    if isinstance(e, Permute):
+        long = [k for k in e.order if e.args[0].shape[k] > 1]
+        return long == sorted(long)
+    return isinstance(e, Reshape)
+
+
 Core = (Reduce, Dot)
 Movement = (Reshape, Permute, Expand, Slice)
 
@@ -212,9 +220,8 @@ class Graph:
             order = tuple(x.order[k] for k in order)
             x = x.args[0]
         shape = [x.shape[k] for k in order]
-        long = [k for k in order if x.shape[k] > 1]
-        if long == sorted(long):
-            return self.reshape(x, shape)
+        if order == tuple(range(x.rank)):
+            return x
         return self._make(Permute, x.element, shape, [x], order)
 
     def expand(self, x: Expr, shape: Sequence[int]) -> Expr:

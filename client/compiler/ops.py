@@ -14,7 +14,7 @@ import numpy as np
 
 from client.compiler import forms
 from client.compiler.errors import CompileError
-from client.compiler.forms import NotAffine
+from client.compiler.forms import NotAffine, Term
 from client.compiler.graph import Element, Expand, Expr, Graph, Map, Permute, Reshape, Slice
 from client.compiler.scalars import number, scalar
 from protocol.spec.constants import BOUND_A_I16, BOUND_B_I16, BOUND_I8
@@ -23,6 +23,9 @@ from protocol.spec.types import Fold
 CHUNK = 8_192
 """Terms of a DOT; a longer contraction is summed from parts of this length, with the same bits.
 Both operands of one element are then 32 KiB of proof."""
+
+MANY = 1 << 40
+"""Stands for the length of an axis that happens to have one element."""
 
 F32, I64, BOOL = Element.F32, Element.I64, Element.BOOL
 
@@ -208,8 +211,6 @@ class Ops:
         """
         if a.constant and not b.constant:
             return self.transpose(self.product(b, a))
-        if a.shape[-1] == 1:
-            return self.mul(a, self.transpose(b))
         if b.constant:
             q, inverse = self._rows(b, self.precision.weight)
             bound = self.precision.weight
@@ -319,13 +320,19 @@ class Ops:
 
 
 def _rows_contiguous(x: Expr) -> bool:
-    """Whether the last axis of ``x`` lies along memory where ``x`` comes from."""
+    """Whether the last axis of ``x`` lies along memory where ``x`` comes from.
+
+    The answer is the same for an axis of length 1 (which is followed as if it were longer), so that
+    bits do not depend on a length.
+    """
     at = forms.coordinates(x.shape)
+    if x.shape[-1] == 1:
+        at = (*at[:-1], forms.make(0, [Term(False, 1, MANY, 1)]))
     e = x
     while e.args:
         if isinstance(e, Reshape):
             try:
-                at = forms.reshape(at, e.shape, e.args[0].shape)
+                at = forms.unflatten(forms.flatten(at, e.shape), e.args[0].shape)
             except NotAffine:
                 return True
         elif isinstance(e, Permute):
@@ -334,18 +341,19 @@ def _rows_contiguous(x: Expr) -> bool:
         elif isinstance(e, Slice):
             at = tuple(c * step for c, step in zip(at, e.steps, strict=True))
         elif isinstance(e, Expand):
-            rows = zip(at, e.args[0].shape, strict=True)
-            at = tuple(forms.ZERO if n == 1 else c for c, n in rows)
+            rows = zip(at, e.args[0].shape, e.shape, strict=True)
+            at = tuple(c if n == m else forms.ZERO for c, n, m in rows)
         elif not isinstance(e, Map):
             break
         e = e.args[0] if len(e.args) == 1 else max(e.args, key=_own_size)
     address = forms.flatten(at, e.shape)
-    inner = [t.coef for t in address.terms if t.weight == 1]
-    return x.shape[-1] == 1 or not inner or inner == [1]
+    inner = [t.coef for t in address.terms if t.weight == 1 and t.radix in (x.shape[-1], MANY)]
+    inner = inner or [t.coef for t in address.terms if t.weight == 1]
+    return not inner or inner == [1]
 
 
-def _own_size(e: Expr) -> int:
-    """Elements before repetition."""
+def _own_size(e: Expr) -> tuple[bool, int]:
+    """Elements before repetition; what an input can change counts more than what none can."""
     while isinstance(e, Expand):
         e = e.args[0]
-    return e.count
+    return not e.constant, e.count

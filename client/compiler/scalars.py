@@ -256,9 +256,11 @@ EMIT: dict[str, Emit] = {
 COSTS: dict[str, int] = {
     **dict.fromkeys(("exp", "exp_nonpositive", "exp2", "gelu", "tanh", "erf"), 20),
     **dict.fromkeys(("expm1", "sigmoid", "silu", "elu", "log", "log2", "log10"), 25),
-    **dict.fromkeys(("log1p", "softplus", "gelu_tanh", "power", "sin", "cos", "atan", "atan2"), 35),
+    **dict.fromkeys(("log1p", "softplus", "gelu_tanh", "power", "atan2"), 35),
+    **dict.fromkeys(("sin", "cos", "atan"), 30),
     **dict.fromkeys(("literal", "same"), 0),
-    **dict.fromkeys(("hardsigmoid", "hardswish", "power_constant", "scale", "inv_scale", "sign"), 4),
+    **dict.fromkeys(("scale", "inv_scale", "sign", "hardsigmoid", "hardswish"), 4),
+    **dict.fromkeys(("power_constant",), 4),
     **dict.fromkeys(("itrunc_div", "itrunc_mod", "quantise", "floor_mod", "trunc_mod"), 4),
     **dict.fromkeys(("div", "sqrt"), 2),
     **dict.fromkeys(("rsqrt", "reciprocal"), 3),

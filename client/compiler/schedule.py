@@ -25,7 +25,7 @@ from client.compiler.graph import (
     Input,
     Map,
     Movement,
-    Reshape,
+    same_order,
 )
 
 CHEAP = 3
@@ -131,7 +131,7 @@ class Scheduler:
         todo = list(self.consumers[core])
         while todo and len(inside) < REACH and last not in self.kept:
             step = min(todo, key=lambda e: e.number)
-            follows = isinstance(step, (Map, Reshape)) and step.count == core.count
+            follows = (isinstance(step, Map) or same_order(step)) and step.count == core.count
             if not follows or step in claimed or step.constant != core.constant:
                 break
             if len(todo) == 1:
@@ -141,7 +141,7 @@ class Scheduler:
             inside.add(step)
             todo.remove(step)
             todo += [e for e in self.consumers[step] if e not in todo and e not in inside]
-        while isinstance(last, Reshape) and last not in self.kept:
+        while same_order(last) and last not in self.kept:
             last = last.args[0]
         claimed |= {e for e in inside if e.number <= last.number}
         self.kept.add(last)

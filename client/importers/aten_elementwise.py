@@ -27,7 +27,8 @@ def _rounding(function: str) -> None:
 
 for _name in (
     *("sqrt", "rsqrt", "reciprocal", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p"),
-    *("sigmoid", "silu", "tanh", "erf", "sin", "cos", "atan", "neg", "abs", "relu", "sign", "hardsigmoid", "hardswish"),
+    *("sigmoid", "silu", "tanh", "erf", "sin", "cos", "atan", "neg", "abs", "relu", "sign"),
+    *("hardsigmoid", "hardswish"),
 ):
     _unary(_name)
 for _name in ("floor", "ceil", "trunc", "round"):
@@ -232,14 +233,14 @@ def _to_copy(c: Call) -> Expr:
 def _native_dropout(c: Call) -> tuple[Expr | None, ...]:
     if c["train"]:
         raise c.refuse("dropout in training mode: call .eval() on the module")
-    return c.x(), c.ops.full(c.x().shape, True, BOOL)
+    return c.x("input"), c.ops.full(c.x("input").shape, True, BOOL)
 
 
 @lowers("dropout")
 def _dropout(c: Call) -> Expr:
     if c["train"]:
         raise c.refuse("dropout in training mode: call .eval() on the module")
-    return c.x()
+    return c.x("input")
 
 
 # --- constants ----------------------------------------------------------------------------------

@@ -104,6 +104,11 @@ def _line(error: BaseException) -> str:
 
 
 def _decomposed(exported: ExportedProgram) -> ExportedProgram:
+    """The program in operators of the table, as far as PyTorch can decompose the others (which
+    costs a second, so it is left out where there are none)."""
+    nodes = [n for n in exported.graph.nodes if n.op not in ("placeholder", "output")]
+    if all(n.target is operator.getitem or _name(n) in TABLE for n in nodes):
+        return exported
     table = torch.export.default_decompositions()
     for name in WHOLE:
         for overload in getattr(torch.ops.aten, name).overloads():

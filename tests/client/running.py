@@ -49,10 +49,10 @@ def check(
     with torch.no_grad():
         wanted = whole(*args)
     wanted = wanted if isinstance(wanted, tuple) else (wanted,)
-    got = run(compiled, *args)
+    got: list[Any] = list(run(compiled, *args))
     assert len(got) == len(wanted)
     for mine, theirs in zip(got, wanted, strict=True):
-        reference = theirs.numpy()
+        reference: Any = theirs.numpy()
         assert mine.dtype == reference.dtype
         assert mine.shape == reference.shape
         np.testing.assert_allclose(mine, reference, rtol=rtol, atol=atol, equal_nan=True)
