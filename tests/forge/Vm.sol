@@ -20,8 +20,7 @@ interface Vm {
         external
         pure
         returns (string[] memory);
-    function expectRevert(bytes4 error) external;
-    function expectRevert(bytes calldata error) external;
+    function expectPartialRevert(bytes4 error) external;
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;
     function toString(uint256 value) external pure returns (string memory);
 }
