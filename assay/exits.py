@@ -132,8 +132,13 @@ def report(error: BaseException) -> int:
     if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    if isinstance(error, click.ClickException):
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
+        return USAGE
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context is not None else ""
+        click.echo(f"error: {' '.join(error.format_message().split())}{hint}", err=True)
         return USAGE
     if isinstance(error, AssayError):
         code = code_of(error)

@@ -152,6 +152,16 @@ def amount(value: int, decimals: int = 18, symbol: str = "") -> str:
     return f"{'-' if value < 0 else ''}{text}{' ' + symbol if symbol else ''}"
 
 
+def rounded(value: int, decimals: int = 18) -> str:
+    """An amount with at most four decimals that are not leading zeros, rounded down."""
+    part = abs(value) % 10**decimals
+    digits = f"{part:0{decimals}d}"
+    keep = min(decimals - len(str(part)) + 4 if abs(value) < 10**decimals else 4, decimals)
+    cut = int(digits[:keep].ljust(decimals, "0")) if keep else 0
+    whole = abs(value) - part + cut
+    return amount(whole if value >= 0 else -whole, decimals)
+
+
 def parse_amount(text: str, decimals: int = 18) -> int:
     """The smallest units of a decimal amount; click.BadParameter if it is none."""
     whole, _, part = text.replace(",", "").replace("_", "").partition(".")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import ShortOfMoney
-from assay.output import amount, say, working
+from assay.output import amount, rounded, say, working
 
 if TYPE_CHECKING:
     from protocol.chain.chain import Chain
@@ -30,7 +30,12 @@ def tokens(value: int) -> str:
 
 
 def native(value: int) -> str:
-    """Native money for people."""
+    """Native money for people, rounded down to what matters."""
+    return f"{rounded(value)} {NATIVE}"
+
+
+def exactly(value: int) -> str:
+    """Native money to the last wei."""
     return amount(value, symbol=NATIVE)
 
 
@@ -89,8 +94,8 @@ class Account:
         has = self.balances.native
         if has <= wanted:
             raise ShortOfMoney(
-                f"{address_text(self.wallet.address)} has {native(has)}, {purpose} takes "
-                f"{native(wanted)} and gas: send it {native(wanted - has)} more, and a little"
+                f"{address_text(self.wallet.address)} has {exactly(has)}, {purpose} takes "
+                f"{exactly(wanted)} and gas: send it {exactly(wanted - has)} more, and a little"
             )
 
     def permit(self, spender: bytes, value: int) -> tuple[int, tuple[int, bytes, bytes]]:

@@ -46,7 +46,7 @@ class Capabilities(click.ParamType[bytes]):
             self.fail(f"got {value!r}, want a number such as 3 or 0x3", param, ctx)
 
 
-@provider_command.command()
+@provider_command.command(short_help="enter the registry, or change your entry")
 @click.option("--stake", type=AMOUNT, default="0", help="Tokens to put at stake.")
 @click.option("--deposit", type=AMOUNT, default="0",
               help="Native money: prepays the gas of disputes.")  # fmt: skip
@@ -75,7 +75,7 @@ def register(
     _done(as_json, sent, found)
 
 
-@provider_command.command()
+@provider_command.command(short_help="put more tokens at stake")
 @click.argument("amount", type=AMOUNT)
 @click.option("--deposit", type=AMOUNT, default="0", help="Native money to add as well.")
 @json_option
@@ -88,7 +88,7 @@ def stake(amount: int, deposit: int, as_json: bool) -> None:
     _done(as_json, sent, found)
 
 
-@provider_command.command()
+@provider_command.command(short_help="begin to take stake and deposit out")
 @click.argument("amount", type=AMOUNT)
 @click.option("--deposit", type=AMOUNT, default="0", help="Native money to take as well.")
 @json_option
@@ -101,7 +101,7 @@ def unbond(amount: int, deposit: int, as_json: bool) -> None:
     _done(as_json, sent, found)
 
 
-@provider_command.command()
+@provider_command.command(short_help="take what has unbonded, and other credit")
 @json_option
 def claim(as_json: bool) -> None:
     """Take what has unbonded, and the registry's other credit, into the wallet."""
@@ -128,7 +128,7 @@ def claim(as_json: bool) -> None:
     _done(as_json, sent, found)
 
 
-@provider_command.command()
+@provider_command.command(short_help="stake, deposit, work in hand and record")
 @click.argument("address", type=ADDRESS, required=False)
 @json_option
 def status(address: bytes | None, as_json: bool) -> None:
@@ -221,7 +221,7 @@ def _done(as_json: bool, sent: list[Any], found: dict[str, Any]) -> None:
 # --- run ------------------------------------------------------------------------------------------
 
 
-@provider_command.command()
+@provider_command.command(short_help="take jobs, compute, commit, collect")
 @click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False),
               default=HOME, help="Finished results.  [default: ~/.assay/provider]")  # fmt: skip
 @click.option("--check", is_flag=True, help="Test everything, and stop.")

@@ -27,16 +27,14 @@ def providers_command(everybody: bool, as_json: bool) -> None:
     if not found:
         say("no provider has registered: assay provider register --help")
         return
-    columns = ("provider!", "free stake>", "deposit>", "unsettled>", "done>", "late>", "lost>")
+    columns = ("provider!", "stake>", "deposit>", "unsettled>", "done / late / lost>")
     rows = [
         (
             p["address"],
             tokens(p["stake"]),
             native(p["deposit"]),
             f"{p['backlogMs'] / 1000:g} s",
-            p["done"],
-            p["late"],
-            p["lost"],
+            f"{p['done']} / {p['late']} / {p['lost']}",
         )
         for p in found
     ]

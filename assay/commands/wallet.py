@@ -81,7 +81,7 @@ def _show(other: bytes | None, as_json: bool) -> None:
         say("credits can be taken out: assay wallet withdraw")
 
 
-@wallet_command.command()
+@wallet_command.command(short_help="create play money, on a local chain")
 @click.argument("amount", type=SOME)
 @click.option("--to", type=ADDRESS, help="Another account than yours.")
 @json_option
@@ -101,7 +101,7 @@ def mint(amount: int, to: bytes | None, as_json: bool) -> None:
     _done(as_json, outcome, f"the wallet has {tokens(me.balances.token)}")
 
 
-@wallet_command.command()
+@wallet_command.command(short_help="let market or registry take tokens")
 @click.argument("amount", type=AMOUNT)
 @click.option("--for", "spender", type=click.Choice(["market", "registry"]), default="market",
               show_default=True, help="Who may take the tokens.")  # fmt: skip
@@ -120,7 +120,7 @@ def approve(amount: int, spender: str, as_json: bool) -> None:
     _done(as_json, outcome, f"the {spender} may take {tokens(amount)}")
 
 
-@wallet_command.command()
+@wallet_command.command(short_help="send tokens to another account")
 @click.argument("to", type=ADDRESS)
 @click.argument("amount", type=SOME)
 @json_option
@@ -133,7 +133,7 @@ def send(to: bytes, amount: int, as_json: bool) -> None:
     _done(as_json, outcome, "")
 
 
-@wallet_command.command()
+@wallet_command.command(short_help="take credits out")
 @click.option("--from", "source", type=click.Choice(["all", "market", "registry"]), default="all",
               show_default=True, help="Whose credit.")  # fmt: skip
 @click.option("--to", type=ADDRESS, help="Another account than yours.")
