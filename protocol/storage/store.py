@@ -163,10 +163,15 @@ class Store:
         for address in addresses:
             self._addresses[address] = None
             try:
-                self.rpc.one("/swarm/connect", address)
-            except (IpfsRefused, ContentMissing) as error:
+                self._dial(address)
+            except (IpfsRefused, IpfsSilent, ContentMissing) as error:
                 failed.append(str(error))
         return failed
+
+    def _dial(self, address: str) -> None:
+        seconds = self.config.find_s
+        text = f"{int(seconds * 1000)}ms"
+        self.rpc.one("/swarm/connect", address, seconds=seconds + 5.0, timeout=text)
 
     def peers(self) -> list[str]:
         """Peer ids that the node is connected to."""
@@ -325,7 +330,7 @@ class Store:
         """Has the node dial the peers of ``connect`` again; failures show in the next try."""
         for address in self._addresses:
             try:
-                self.rpc.one("/swarm/connect", address)
+                self._dial(address)
             except StorageError as error:
                 log.debug("%s", error)
 

@@ -184,6 +184,33 @@ def test_gc__drops_what_is_not_pinned_and_nothing_else(
     assert {str(keep), str(drop)} <= set(store.pins())
 
 
+def test_gc__a_pinned_block_is_gone__keeps_the_others(
+    tmp_path: Path, make_store: MakeStore
+) -> None:
+    node = NodeProcess(tmp_path / "node")
+    ready = node.start()
+    try:
+        store = make_store(ready.api)
+        first, second = os.urandom(600_000), os.urandom(600_000)
+        broken = store.put_bytes(first)
+        kept = store.put_bytes(second)
+        (lost,) = [p for p in ready.repo.glob("blocks/*/*.data") if first[:99] in p.read_bytes()]
+        lost.unlink()
+        assert len(store.pins()) == 2
+        store.collect_garbage()
+        assert store.get(kept, len(second)) == second
+        rest = store.rpc.stream("/cat", str(broken), offset="300000", offline="true")
+        assert b"".join(rest) == first[300_000:]
+    finally:
+        assert node.stop() == 0
+
+
+def test_start__repository_of_another_program__is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("{}")
+    with pytest.raises(NodeError, match="another program"):
+        NodeProcess(tmp_path).start()
+
+
 def test_pin__unpinned_content__is_pinned_with_all_blocks(
     pair: Pair, make_store: MakeStore, fresh: Fresh
 ) -> None:

@@ -6,7 +6,8 @@ survive a fork and owns threads that Python does not know.
 
 - ``libkubo``  the C functions, typed
 - ``repo``     directory, configuration, blocks on disk
-- ``kubo``     the running node: one gate to the library, restarts, pins, garbage collection
+- ``pins``     the journal of what the node keeps
+- ``kubo``     the running node: one gate to the library, restarts, garbage collection
 - ``fetch``    missing blocks, each wanted once, with deadlines
 - ``reader``   files as streams of bytes
 - ``body``     request bodies: chunked transfer, multipart

@@ -17,17 +17,17 @@ from typing import Final
 
 from protocol.storage.cid import Cid
 from protocol.storage.config import NodeConfig
-from protocol.storage.errors import ContentMissing, IpfsRefused, MalformedCid, NodeError
+from protocol.storage.errors import ContentMissing, IpfsRefused, NodeError
 from protocol.storage.node.gate import Deadline, Gate, SharedLock
 from protocol.storage.node.libkubo import LibKubo
+from protocol.storage.node.pins import Pins
 from protocol.storage.node.repo import Repo
 from protocol.storage.unixfs import links
 
 log = logging.getLogger(__name__)
+PINS: Final = "assay.pins"
 DRAIN_S: Final = 10.0
 DIAL_S: Final = 15.0
-WITNESS: Final = b"assay: pinned before each garbage collection\n"
-WITNESS_CID: Final = Cid.parse("QmWcYCB286h2K7BYCEybzdz8VbBMnP48abyctabNh2oaqq")
 
 
 class Kubo:
@@ -41,10 +41,16 @@ class Kubo:
         self.changes = SharedLock()
         self.generation = 0
         self.peer_id = ""
+        if (self.repo.path / "config").exists() and not (self.repo.path / PINS).exists():
+            self.repo.release()
+            raise NodeError(
+                f"{self.repo.path} is the repository of another program: choose an empty directory"
+            )
         if not self.lib.create_repo():
             self.repo.release()
             raise NodeError(f"cannot make a repository in {self.repo.path}: is it writable?")
         self.repo.prepare()
+        self.pins = Pins(self.repo.path / PINS)
 
     def start(self) -> None:
         """Runs the node; NodeError says why it does not run."""
@@ -118,70 +124,41 @@ class Kubo:
         with self.gate.entered():
             return self.lib.connect(address)
 
-    def add(self, path: Path, *, only_hash: bool) -> Cid:
-        """Adds and pins a file."""
-        with self.changes.shared(), self.gate.entered():
-            text = self.lib.add(path, only_hash)
-        if not text:
-            raise IpfsRefused(f"could not add {path.name}: is the disk full?")
-        return Cid.parse(text)
-
-    def pin(self, cid: Cid) -> None:
-        """Pins a DAG of which every block is here."""
-        with self.changes.shared(), self.gate.entered():
-            if not self.lib.pin(str(cid)):
-                raise IpfsRefused(f"pin {cid}: the library refused")
-
-    def unpin(self, cid: Cid) -> None:
-        """Removes a pin; IpfsRefused if there is none."""
-        with self.changes.shared(), self.gate.entered():
-            if not self.lib.unpin(str(cid)):
-                raise IpfsRefused(f"pin/rm {cid}: not pinned or pinned indirectly")
-
-    def pins(self, seconds: float = 60.0) -> list[Cid]:
-        """Everything that is pinned, each once, roots first.
-
-        IpfsRefused after ``seconds``: then a pinned block is not here and the library waits for it.
-        """
-        done = threading.Event()
-        texts: list[str] = []
-
-        def read() -> None:
+    def add(self, path: Path, *, only_hash: bool = False, pin: bool = True) -> Cid:
+        """Adds a file, or only says which CID it would have."""
+        with self.changes.shared():
             with self.gate.entered():
-                texts.extend(self.lib.pins())
-            done.set()
+                text = self.lib.add(path, only_hash)
+            if not text:
+                raise IpfsRefused(f"could not add {path.name}: is the disk full?")
+            cid = Cid.parse(text)
+            if pin and not only_hash:
+                self.pins.add(cid)
+        return cid
 
-        threading.Thread(target=read, daemon=True).start()
-        if not done.wait(seconds):
-            raise IpfsRefused(f"pin/ls: no answer in {seconds:.0f} s; a pinned block is missing")
-        found: dict[Cid, None] = {}
-        for text in texts:
-            try:
-                found[Cid.parse(text)] = None
-            except MalformedCid:
-                log.warning("pin %s is of a kind that this node does not know", text)
-        return list(found)
+    def pin(self, cid: Cid, bring: Callable[[Cid], object]) -> None:
+        """Pins a DAG, all of which ``bring`` has fetched when it returns."""
+        with self.changes.shared():
+            bring(cid)
+            self.pins.add(cid)
+
+    def below(self, roots: Iterable[Cid]) -> dict[bytes, Cid]:
+        """Every block here that is reachable from ``roots``, by digest."""
+        found = {root.digest: root for root in roots}
+        waiting = list(found.values())
+        while waiting:
+            cid = waiting.pop()
+            for child in links(cid.codec, self.repo.read_block(cid) or b""):
+                if child.digest not in found:
+                    found[child.digest] = child
+                    waiting.append(child)
+        return found
 
     def collect(self) -> list[Cid]:
-        """Removes every block that is not pinned; what was removed, named as raw bytes.
-
-        Nothing is removed unless the list of pins is complete: it holds a pin made for this
-        purpose, and the children of whatever it holds.
-        """
+        """Removes every block that no pin reaches; what was removed, named as raw bytes."""
         removed: list[Cid] = []
-        witness = self.repo.temporary / "witness"
-        witness.write_bytes(WITNESS)
-        self.add(witness, only_hash=False)
-        witness.unlink()
         with self.changes.exclusive():
-            pins = self.pins()
-            keep = {cid.digest for cid in pins}
-            if WITNESS_CID.digest not in keep:
-                raise IpfsRefused("repo/gc: the list of pins is not complete; nothing was removed")
-            for cid in pins:
-                for child in links(cid.codec, self.repo.read_block(cid) or b""):
-                    if child.digest not in keep:
-                        raise IpfsRefused(f"repo/gc: {child} below pin {cid} is not listed")
+            keep = self.below(self.pins.roots())
 
             def sweep() -> None:
                 for cid, path in self.repo.block_cids():

