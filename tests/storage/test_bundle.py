@@ -88,7 +88,7 @@ def test_fetch__large_tensor__is_never_whole_in_memory(
     pair: Pair, make_store: MakeStore, cache: Cache
 ) -> None:
     store = make_store(pair.client.api)
-    tensor = np.random.default_rng(3).integers(-(2**15), 2**15, (2000, 4000)).astype("<i2")
+    tensor = np.random.default_rng(3).integers(-(2**15), 2**15, (1000, 4000)).astype("<i2")
     published = publish_tensors(store, [tensor])
     tracemalloc.start()
     try:
