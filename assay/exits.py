@@ -40,6 +40,7 @@ BY_NAME: dict[str, int] = {
     "ProgramError": INVALID,
     "TensorMismatch": USAGE,
     "LimitExceeded": USAGE,
+    "ProofError": INVALID,
     # protocol.chain
     "ChainError": UNAVAILABLE,
     "ChainConfigError": USAGE,

@@ -1,0 +1,107 @@
+"""A command line in this process, as a user has it; and a market to use it on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from assay import cli
+from client.compiled import Compiled, Port
+from protocol.spec.examples import mlp
+from protocol.spec.types import Array
+from tests.provider.conftest import Market, market
+
+__all__ = ["Market", "market"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def fails(self, code: int, *words: str) -> None:
+        """It ended with this code, no output and exactly one line, which holds the words."""
+        assert self.code == code, self
+        assert self.out == "", self.out
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1, lines
+        assert lines[0].startswith("error: "), lines
+        for word in words:
+            assert word in lines[0], lines[0]
+
+
+Assay = Callable[..., Done]
+
+
+@pytest.fixture
+def assay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Assay:
+    """``assay(verb, …, env={…})`` runs a command with the settings of ``env`` alone."""
+    for name in [name for name in os.environ if name.startswith("ASSAY_")]:
+        monkeypatch.delenv(name)
+
+    def run(*arguments: object, env: dict[str, str] | None = None) -> Done:
+        capsys.readouterr()
+        with pytest.MonkeyPatch.context() as settings:
+            for name, value in (env or {}).items():
+                settings.setenv(name, value)
+            code = cli.main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Done(code, out, err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def small_model() -> tuple[Compiled, Array]:
+    """A small network that the specification's own examples have, and its input."""
+    example = mlp()
+    program = example.program
+    inputs = tuple(
+        Port(f"in{k}", d.dtype.numpy.name, d.shape) for k, d in enumerate(program.inputs)
+    )
+    outputs = tuple(
+        Port(f"out{k}", program.states[n].tensor.dtype.numpy.name, program.states[n].tensor.shape)
+        for k, n in enumerate(program.outputs)
+    )
+    model = Compiled(program, list(example.constants), inputs, outputs, "i16", ())
+    assert len(example.inputs) == 1
+    return model, example.inputs[0]
+
+
+@pytest.fixture(scope="session")
+def model_file(
+    small_model: tuple[Compiled, Array], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The small network in a file."""
+    return small_model[0].save(tmp_path_factory.mktemp("model") / "small.assay")
+
+
+@pytest.fixture(scope="session")
+def input_file(
+    small_model: tuple[Compiled, Array], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Its input in a file."""
+    path = tmp_path_factory.mktemp("input") / "x.npy"
+    np.save(path, small_model[1])
+    return path
+
+
+@pytest.fixture
+def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
