@@ -149,10 +149,10 @@ class Sender:
             tip = max(price - quantity(base), 1)
         return suggest(quantity(base), tip, 0, self._config.max_fee)
 
-    def quote(self, call: Call) -> Quote:
+    def quote(self, call: Call, block: str = "pending") -> Quote:
         """Gas and cost of a call that would succeed.  Raises as ``simulate``, and GasTooHigh."""
         try:
-            gas = self._rpc.number("eth_estimateGas", self._fields(call))
+            gas = self._rpc.number("eth_estimateGas", self._fields(call), block)
         except CallReverted as error:
             raise of_bytes(call.what, error.data, str(error)) from None
         except InsufficientFunds as error:
@@ -198,7 +198,11 @@ class Sender:
                 log.info("dry run: %s", call.what)
                 return Outcome(Result.DRY_RUN, call)
             nonce = self._free_nonce(deadline)
-            quote = self.quote(call)
+            # Where it takes the place of unmined transactions, their effects do not count.
+            block = "latest" if self._count("pending") > nonce else "pending"
+            if block == "latest":
+                self.simulate(call, block)
+            quote = self.quote(call, block)
             if max_cost is not None and quote.cost > max_cost:
                 raise Unprofitable(
                     f"{call.what} costs {quote.cost} wei now; it is worth {max_cost}: wait until "
@@ -246,8 +250,10 @@ class Sender:
             self._rpc.pause(self._config.poll_seconds)
 
     def _broadcast(self, call: Call, flight: _Flight) -> None:
-        """Signs and sends at the flight's fees, higher ones if the node wants; may raise
-        NonceTooLow, FeeTooHigh, InsufficientFunds.
+        """Signs and sends at the flight's fees, higher ones if the node wants.
+
+        That the nonce is used already is for ``_wait`` to see: it may be by what is sent here,
+        when the node's first answer got lost.  Raises FeeTooHigh, InsufficientFunds.
         """
         assert self.wallet is not None
         while True:
@@ -265,8 +271,8 @@ class Sender:
             flight.sent.append((tx, raw))
             try:
                 self._rpc.call("eth_sendRawTransaction", "0x" + raw.hex())
-            except AlreadyKnown:
-                pass
+            except (AlreadyKnown, NonceTooLow) as error:
+                log.debug("%s: %s", call.what, error)
             except Underpriced:
                 flight.sent.pop()
                 self._raise_fees(flight)
@@ -322,10 +328,7 @@ class Sender:
     def _replace(self, call: Call, flight: _Flight) -> None:
         self._raise_fees(flight)
         log.info("%s: not mined, replacing it at %d wei a gas", call.what, flight.fees.most)
-        try:
-            self._broadcast(call, flight)
-        except NonceTooLow:
-            return  # one of ours was mined meanwhile, or another took the nonce: the loop sees
+        self._broadcast(call, flight)
 
     def _rebroadcast(self, flight: _Flight) -> None:
         """Sends again what the node has forgotten (a restart, a reorg)."""

@@ -20,6 +20,10 @@ DEV_CHAINS: Final = frozenset({1337, 31337})
 """Chains on which a key that everybody knows may be used."""
 
 
+CURVE_ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
+"""Order of secp256k1 (SEC 2): keys are 1 to this less 1."""
+
+
 class KeyKind(Enum):
     """Where a key is."""
 
@@ -60,10 +64,9 @@ class Wallet:
             key = b""
         if len(key) != 32:
             raise WalletError(f"got a key of {len(text)} characters; 64 hex digits are wanted")
-        try:
-            return cls(Account.from_key(key))
-        except ValueError:
-            raise WalletError("the key is no secp256k1 key (0, or too large)") from None
+        if not 0 < int.from_bytes(key, "big") < CURVE_ORDER:
+            raise WalletError("the key is 0 or too large for secp256k1: check for a typing error")
+        return cls(Account.from_key(key))
 
     @classmethod
     def dev(cls, index: int) -> Wallet:

@@ -1,4 +1,4 @@
-"""Worlds: one a module on Anvil, one on Ganache, and fresh ones."""
+"""Worlds: one a module on Anvil, the same as good as new for a test, one on Ganache."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from scripts import evm
-from tests.chain.world import World, open_world
+from tests.chain.world import World, open_world, view_of
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +18,17 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture
-def fresh_world() -> Iterator[World]:
-    """A market on an Anvil of this test's own: for reorgs, stopped mining and lost nodes."""
-    with evm.anvil() as node, open_world(node) as made:
+def fresh_world(world: World) -> Iterator[World]:
+    """The module's market as it was at the start, for reorgs, stopped mining and the like.
+
+    Connections and senders are the test's own; the chain goes back afterwards.
+    """
+    back = world.rpc("evm_snapshot")
+    with view_of(world) as made:
         yield made
+    world.rpc("anvil_dropAllTransactions")
+    world.rpc("evm_setAutomine", True)
+    assert world.rpc("evm_revert", back) is True
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -128,17 +128,26 @@ def deployed(node: EvmNode) -> str:
 
 
 @contextmanager
-def open_world(node: EvmNode, **config: Any) -> Iterator[World]:
-    """A funded world on a fresh node."""
-    text = deployed(node)
+def _connected(node: EvmNode, text: str, config: ChainConfig) -> Iterator[World]:
     deployment = Deployment.from_dict(json.loads(text))
-    settings: dict[str, Any] = {"poll_seconds": 0.02, "rpc_backoff": 0.02, **config}
-    with ExitStack() as stack:
-        chain = stack.enter_context(
-            Chain.connect(ChainConfig(rpc_url=node.url, **settings), deployment)
-        )
+    with Chain.connect(config, deployment) as chain:
         roles = (CLIENT, PROVIDER, RIVAL, KEEPER, STRANGER)
         senders = {role: Sender(chain, Wallet.dev(role)) for role in roles}
-        world = World(node, deployment, chain, senders, text)
+        yield World(node, deployment, chain, senders, text)
+
+
+@contextmanager
+def open_world(node: EvmNode, **config: Any) -> Iterator[World]:
+    """A funded world on a fresh node."""
+    settings: dict[str, Any] = {"poll_seconds": 0.02, "rpc_backoff": 0.02, **config}
+    made = ChainConfig(rpc_url=node.url, **settings)
+    with _connected(node, deployed(node), made) as world:
         fund(world)
         yield world
+
+
+@contextmanager
+def view_of(world: World) -> Iterator[World]:
+    """The same world with connections and senders of its own."""
+    with _connected(world.node, world.text, world.chain.config) as made:
+        yield made

@@ -172,7 +172,7 @@ def test_cycle__both_in_one_block__loser_counts_it_as_done(
             return b"" if block == "pending" else bytes(real(call, block))
 
         monkeypatch.setattr(sender, "simulate", hopeful)
-        monkeypatch.setattr(sender, "quote", lambda call, fees=fees: Quote(100_000, fees))
+        monkeypatch.setattr(sender, "quote", lambda call, block, fees=fees: Quote(100_000, fees))
     keepers = {role: keeper(world, role) for role in (KEEPER, STRANGER)}
     threads = [
         threading.Thread(target=lambda r=r, k=k: lines.update({r: k.act(moves[0])}))
