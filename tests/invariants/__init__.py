@@ -1,0 +1,3 @@
+"""Stateful properties in forge, and proof that they bite."""
+
+from __future__ import annotations
