@@ -42,9 +42,16 @@ class History:
             self._advance(at)
         except HistoryBroken:
             log.warning("logs contradict each other: reading all of them again")
-            self.book, self._marks = Book(), []
-            self._advance(at)
+            self._forget()
+            try:
+                self._advance(at)
+            except HistoryBroken:
+                self._forget()
+                raise
         return self.book
+
+    def _forget(self) -> None:
+        self.book, self._marks = Book(), []
 
     def _advance(self, at: Snapshot) -> None:
         self._rewind(at)

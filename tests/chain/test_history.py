@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
+from protocol.chain.abi import interface
 from protocol.chain.book import Book, HistoryBroken, JobRecord
+from protocol.chain.contracts import Call
 from protocol.chain.errors import NodeUnavailable, RangeTooLarge, Reorganised
 from protocol.chain.history import History
 from protocol.chain.state import Snapshot
@@ -45,18 +48,25 @@ def moves(world: World, record: JobRecord) -> list[Callable[[], Any]]:
     """What may happen next to a job, with the time that it takes."""
     market, terms = world.chain.contracts.market, record.terms
     key = (task_hash(terms.task), terms.deal)
+
+    def timeout(call: Call) -> Callable[[], Any]:
+        def act() -> None:
+            world.past(record.clock)
+            world.send(KEEPER, call)
+
+        return act
     if record.status is JobStatus.OPEN:
         takers = [r for r in (PROVIDER, RIVAL) if not record.lost(world.address(r))]
         return [
-            *(lambda r=r: world.accept(terms, r) for r in takers),  # type: ignore[misc]
+            *(partial(world.accept, terms, taker) for taker in takers),
             lambda: world.send(CLIENT, market.cancel(*key)),
-            lambda: (world.past(record.clock), world.send(KEEPER, market.refund(*key))),
+            timeout(market.refund(*key)),
         ]
-    late = [lambda: (world.past(record.clock), world.send(KEEPER, market.slash_late(*key)))]
+    late = [timeout(market.slash_late(*key))]
     if record.status is JobStatus.ACCEPTED:
         role = next(r for r in (PROVIDER, RIVAL) if world.address(r) == record.provider)
         return [*late, lambda: world.commit(record.job, role, b"\5" * 32)]
-    return [lambda: (world.past(record.clock), world.send(KEEPER, market.finalize(*key)))]
+    return [timeout(market.finalize(*key))]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -266,7 +276,9 @@ def test_sync__node_leaves_a_log_out__reads_again_and_then_says_so(
     job, terms = world.post()
     world.accept(terms)
     with monkeypatch.context() as broken:
-        patched(world, broken, lambda logs: logs[1:] if len(logs) > 1 else logs)
+        posted = next(e for e in interface("JobMarket").events.values() if e.name == "Posted")
+        topic = "0x" + posted.topic.hex()
+        patched(world, broken, lambda logs: [x for x in logs if x["topics"][0] != topic])
         with pytest.raises(HistoryBroken, match="never posted"):
             history.sync(world.chain.snapshot())
     at = world.chain.snapshot()
