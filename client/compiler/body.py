@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from client.compiler import forms
 from client.compiler.forms import Form, NotAffine, Term
 from client.compiler.graph import (
+    Affine,
     Const,
     Coordinate,
     Dot,
-    Expand,
     Expr,
     Gather,
     Input,
     Map,
+    Movement,
     Permute,
     Reduce,
     Reshape,
@@ -146,7 +147,7 @@ class Body:
 
     def _operand(self, e: Expr, at: tuple[Form, ...]) -> None:
         """A view of a DOT's operand: never merged with an equal one, never computed."""
-        while isinstance(e, (Reshape, Permute, Expand, Slice)) and e not in self.kept:
+        while isinstance(e, Movement) and e not in self.kept:
             x = e.args[0]
             if isinstance(e, Reshape) and self._in_memory(x):
                 at, e = (forms.flatten(at, e.shape),), x
@@ -240,7 +241,7 @@ class Body:
             x = self.alias.get(e.args[0], e.args[0])
             if x is not self.core or part.folding:
                 return self._load(part, x, forms.flatten(at, e.shape))
-        if isinstance(e, (Reshape, Permute, Expand, Slice)):
+        if isinstance(e, Movement):
             return self._emit(part, e.args[0], self._through(e, at))
         raise Keep(e)
 
@@ -258,6 +259,9 @@ class Body:
         if isinstance(e, Slice):
             rows = zip(at, e.starts, e.steps, strict=True)
             return tuple((c * step).shift(start) for c, start, step in rows)
+        if isinstance(e, Affine):
+            sums = ((offset, forms.total(at[k] * n for k, n in pairs)) for offset, pairs in e.rows)
+            return tuple(form.shift(offset) for offset, form in sums)
         return tuple(
             forms.ZERO if n == 1 else c for c, n in zip(at, x.shape, strict=True)
         )
@@ -328,5 +332,5 @@ class Body:
 def fold_shape(core: Expr) -> tuple[int, ...]:
     """The axes that a core folds."""
     x = core.args[0]
-    axes = core.axes if isinstance(core, Reduce) else 1
-    return x.shape[x.rank - axes :]
+    assert isinstance(core, (Reduce, Dot))
+    return x.shape[x.rank - core.axes :]

@@ -119,6 +119,14 @@ class Slice(Expr):
 
 
 @dataclass(eq=False, slots=True)
+class Affine(Expr):
+    """Axis k of the argument is at ``rows[k]``: an offset and pairs (axis, factor) of this one's
+    coordinates. All coordinates are inside the argument."""
+
+    rows: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+
+
+@dataclass(eq=False, slots=True)
 class Gather(Expr):
     """An element of args[0], the table, at one index an axis.
 
@@ -140,12 +148,14 @@ class Reduce(Expr):
 
 @dataclass(eq=False, slots=True)
 class Dot(Expr):
-    """Exact sum of products over the last axis of two integer tensors of equal shape, an i64.
+    """Exact sum of products over the last ``axes`` axes of two integer tensors of equal shape, an
+    i64.
 
     The arguments are views (repeated along the other's axes) of tensors within ``bounds``.
     """
 
     bounds: tuple[int, int]
+    axes: int
 
 
 def same_order(e: Expr) -> bool:
@@ -157,7 +167,7 @@ def same_order(e: Expr) -> bool:
 
 
 Core = (Reduce, Dot)
-Movement = (Reshape, Permute, Expand, Slice)
+Movement = (Reshape, Permute, Expand, Slice, Affine)
 
 
 @dataclass
@@ -263,6 +273,14 @@ class Graph:
             element = Element.I64
         return self._make(Reduce, element, x.shape[: x.rank - axes], [x], fold, axes)
 
-    def dot(self, a: Expr, b: Expr, bounds: tuple[int, int]) -> Expr:
+    def affine(
+        self,
+        x: Expr,
+        shape: Sequence[int],
+        rows: Sequence[tuple[int, tuple[tuple[int, int], ...]]],
+    ) -> Expr:
+        return self._make(Affine, x.element, shape, [x], tuple(rows))
+
+    def dot(self, a: Expr, b: Expr, bounds: tuple[int, int], axes: int = 1) -> Expr:
         assert a.shape == b.shape, (a.shape, b.shape)
-        return self._make(Dot, Element.I64, a.shape[:-1], [a, b], bounds)
+        return self._make(Dot, Element.I64, a.shape[: a.rank - axes], [a, b], bounds, axes)

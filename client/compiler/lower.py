@@ -144,13 +144,18 @@ class _Lowering:
         self.kept.add(wanted)
         self._build(wanted)
 
-    def _inside(self, e: Expr, core: Expr) -> bool:
-        """Whether ``core`` is computed inside ``e``."""
-        if e is core:
-            return True
-        if e in self.kept or e.number < core.number:
-            return False
-        return any(self._inside(a, core) for a in e.args)
+    def _inside(self, e: Expr, wanted: Expr) -> bool:
+        """Whether ``wanted`` is ``e`` or computed inside it."""
+        seen, todo = {e}, [e]
+        while todo:
+            x = todo.pop()
+            if x is wanted:
+                return True
+            if x in self.kept and x is not e:
+                continue
+            todo += [a for a in x.args if a not in seen and a.number >= wanted.number]
+            seen.update(x.args)
+        return False
 
     def _half(self, e: Expr) -> Expr:
         """The part of ``e`` whose cost is nearest to half of the whole."""
@@ -171,22 +176,11 @@ class _Lowering:
             (abs(2 * cost - whole), x.number, x)
             for x, cost in inside.items()
             if x is not e and cost > 1 and not isinstance(x, Movement) and not x.constant
-            and (core is None or x.number >= core.number or not self._feeds(x, core))
+            and (core is None or x is core or not self._inside(core, x))
         ]
         if not rows:
             raise CompileError(f"{e.source}: this computation does not fit one operation")
         return min(rows)[2]
-
-    def _feeds(self, x: Expr, core: Expr) -> bool:
-        """Whether ``x`` is computed inside the pre of ``core``."""
-        return False if core is x else self._inside_pre(core, x)
-
-    def _inside_pre(self, e: Expr, x: Expr) -> bool:
-        if e is x:
-            return True
-        if e in self.kept or e.number < x.number:
-            return False
-        return any(self._inside_pre(a, x) for a in e.args)
 
     # -- long folds ------------------------------------------------------------------------------
 

@@ -211,29 +211,38 @@ class Ops:
         """
         if a.constant and not b.constant:
             return self.transpose(self.product(b, a))
+        a, b = self._padded(a), self._padded(b)
         if b.constant:
-            q, inverse = self._rows(b, self.precision.weight)
+            q, inverse = self.rows(b, self.precision.weight)
             bound = self.precision.weight
         else:
             bound = self.precision.second
             if _rows_contiguous(b):
-                q, inverse = self._rows(b, bound)
+                q, inverse = self.rows(b, bound)
             else:
                 q, along = self._columns(b, bound)
                 a, inverse = self.mul(a, self.unsqueeze(along, -2)), None
-        first, scale = self._rows(a, self.precision.first)
+        first, scale = self.rows(a, self.precision.first)
         acc = self._dot(first, q, (self.precision.first, bound))
         out = self.mul(self.apply("to_f32", acc, to=F32), self.unsqueeze(scale, -1))
         return out if inverse is None else self.mul(out, self.unsqueeze(inverse, -2))
 
-    def _rows(self, x: Expr, bound: int) -> tuple[Expr, Expr]:
+    def rows(self, x: Expr, bound: int) -> tuple[Expr, Expr]:
         """Quantised along the last axis, in memory in this order; the inverse scales."""
         if isinstance(x, Expand):
             return self._repeated(x, bound)
         top = self.reduce(Fold.MAX, self.apply("abs", x), [-1])
+        return self.quantised(x, self.unsqueeze(top, -1), bound), self.inverse(top, bound)
+
+    def quantised(self, x: Expr, top: Expr, bound: int) -> Expr:
+        """Integers within +-bound, in memory in the order of x; ``top`` are the largest
+        magnitudes, which broadcast against x."""
         s = self.apply("scale", top, params=(bound,))
-        q = self._quantise(self._padded(x), self.unsqueeze(s, -1), bound)
-        return q, self.apply("inv_scale", top, params=(bound,))
+        return self.apply("quantise", x, s, to=Precision.stored(bound), params=(bound,))
+
+    def inverse(self, top: Expr, bound: int) -> Expr:
+        """What one step of the integers of ``quantised`` stands for."""
+        return self.apply("inv_scale", top, params=(bound,))
 
     def _repeated(self, x: Expand, bound: int) -> tuple[Expr, Expr]:
         """The same for repeated rows: quantised once."""
@@ -241,35 +250,23 @@ class Ops:
         if base.shape[-2:] != x.shape[-2:]:
             base = self.g.expand(base, (*base.shape[:-2], *x.shape[-2:]))
             if isinstance(base, Expand):
-                return self._rows(self.apply("same", base), bound)
-        q, inverse = self._rows(base, bound)
+                return self.rows(self.apply("same", base), bound)
+        q, inverse = self.rows(base, bound)
         head = x.shape[:-2]
         return self.g.expand(q, (*head, *q.shape[-2:])), self.g.expand(inverse, x.shape[:-1])
 
     def _columns(self, x: Expr, bound: int) -> tuple[Expr, Expr]:
         """x [.., N, K] quantised with one scale for each K; the inverse scales [.., K]."""
         top = self.reduce(Fold.MAX, self.apply("abs", self.transpose(x)), [-1])
-        s = self.apply("scale", top, params=(bound,))
-        length = self._padded(x).shape[-1]
-        s = self._fill(s, length)
-        q = self._quantise(self._padded(x), self.unsqueeze(s, -2), bound)
-        return q, self.apply("inv_scale", top, params=(bound,))
-
-    def _quantise(self, x: Expr, s: Expr, bound: int) -> Expr:
-        to = Precision.stored(bound)
-        return self.apply("quantise", x, s, to=to, params=(bound,))
+        return self.quantised(x, self.unsqueeze(top, -2), bound), self.inverse(top, bound)
 
     def _padded(self, x: Expr) -> Expr:
         """Rows that are too long for one DOT, filled with zeros to whole chunks."""
         k = x.shape[-1]
-        return x if k <= 2 * CHUNK else self._fill(x, -(-k // CHUNK) * CHUNK)
-
-    def _fill(self, x: Expr, length: int) -> Expr:
-        more = length - x.shape[-1]
-        if not more:
+        if k <= 2 * CHUNK or k % CHUNK == 0:
             return x
         none = [0] * x.rank
-        return self.pad(x, none, [*none[1:], more], self.literal(0.0, F32))
+        return self.pad(x, none, [*none[1:], CHUNK - k % CHUNK], self.literal(0.0, F32))
 
     def _dot(self, a: Expr, b: Expr, bounds: tuple[int, int]) -> Expr:
         """Quantised rows [.., M, K] by rows [.., N, K]: i64 [.., M, N]."""

@@ -21,11 +21,12 @@ from torch.fx import Node
 from client.compiler.errors import CompileError, UnsupportedOperator
 from client.compiler.graph import Element, Expr, Graph
 from client.compiler.ops import Ops
-from client.importers import aten_elementwise, aten_folds, aten_views
+from client.importers import aten_elementwise, aten_folds, aten_views, aten_windows
 from client.importers.table import TABLE, Call, element_of, families
 from protocol.spec.types import Array
 
-_FILLED = (aten_elementwise, aten_folds, aten_views)  # imported for the table they fill
+FILLED = (aten_elementwise, aten_folds, aten_views, aten_windows)
+"""Imported for the table that they fill."""
 
 Source = torch.nn.Module | ExportedProgram | str | os.PathLike[str]
 
@@ -287,7 +288,11 @@ class _Importer:
         many = out if isinstance(out, tuple) else (out,)
         for got, want in zip(many, call.results, strict=False):
             if isinstance(got, Expr) and want is not None:
-                assert (got.element, got.shape) == want, (node.name, got.element, got.shape, want)
+                if (got.element, got.shape) != want:
+                    raise CompileError(
+                        f"{call.where}: aten.{call.name} was lowered to {got.element.value} "
+                        f"{got.shape}, PyTorch gives {want[0].value} {want[1]}: please report this"
+                    )
 
 
 def _name(node: Node) -> str:
