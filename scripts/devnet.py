@@ -75,8 +75,8 @@ class Process:
 
     def _read(self) -> None:
         assert self._process.stdout is not None, "asked for as a pipe above"
-        with self.log.open("a") as file:
-            for line in self._process.stdout:
+        with self._process.stdout as output, self.log.open("a") as file:
+            for line in output:
                 file.write(line)
                 file.flush()
                 with self._news:
