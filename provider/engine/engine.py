@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import torch
@@ -23,12 +24,14 @@ from protocol.spec.types import (
     Array,
     DType,
     InitKind,
+    Instance,
     NextKind,
     Phase,
     Program,
     Ref,
     Source,
 )
+from provider.engine.dot import Prepared
 from provider.engine.errors import EngineError, KernelWarning
 from provider.engine.lowering import TORCH, literals_of
 from provider.engine.operation import Operation
@@ -127,8 +130,7 @@ class Engine:
         check_tensors("constant", program.constants, constants)
         self.program = program
         self.device = choose_device(backend, device)
-        self.pool = Pool(choose_threads(threads), self.device)
-        self.kernels = kernels_for(self.device, self.pool)
+        self.pool, self.kernels = workers(self.device, choose_threads(threads))
         for name, why in self.kernels.disabled.items():
             warnings.warn(
                 f"engine kernel {name} on {self.device} failed its self-test ({why}); "
@@ -141,6 +143,7 @@ class Engine:
         self._raw = [as_tensor(c, self.device).reshape(-1) for c in constants]
         self._constants = [canonical_copy(c) for c in self._raw]
         self._operations: dict[int, Operation] = {}
+        self._planes: dict[tuple[int, int], Prepared | None] = {}
         self._plans: list[BodyPlan] = [plan_body(program, k) for k in range(len(program.phases))]
         self._buffer = torch.empty(0, dtype=torch.uint8)
         self._inputs: list[Tensor] = []
@@ -181,10 +184,11 @@ class Engine:
         return self._finish(states)
 
     def release(self) -> None:
-        """Give the buffers and workers back; the engine can be used again."""
+        """Give the buffers back; the engine can be used again."""
         self._buffer = torch.empty(0, dtype=torch.uint8)
         self._inputs = []
-        self.pool.close()
+        self._planes.clear()
+        self.pool.clear()
 
     # -- a run -----------------------------------------------------------------------------------
 
@@ -205,6 +209,7 @@ class Engine:
     def _start_memory(self, states: Sequence[_State]) -> None:
         fixed = sum(x.nbytes for x in (*self._constants, *self._inputs))
         fixed += sum(s.raw.nbytes for s in states)
+        fixed += sum(p.nbytes for p in self._planes.values() if p is not None)
         self._live = fixed
         plans = self._plans
         self.memory = Memory(fixed + max((p.size + p.own for p in plans), default=0), fixed)
@@ -234,6 +239,21 @@ class Engine:
             t = self.program.templates[template]
             self._operations[template] = Operation(t, self.kernels, self.device)
         return self._operations[template]
+
+    def _prepared(
+        self, operation: Operation, instance: Instance, operands: Sequence[Tensor]
+    ) -> Prepared | None:
+        """Limbs of a DOT's constant second operand, made once."""
+        if operation.dot is None:
+            return None
+        ref = instance.operands[operation.t.views[1].slot]
+        if ref.source is not Source.CONST or any(g.live is not None for g in operation.t.views[1].guards):
+            return None
+        key = (instance.template, ref.index)
+        if key not in self._planes:
+            self._planes[key] = prepared = operation.prepare(operands, self.pool)
+            self._count(prepared.nbytes if prepared is not None else 0)
+        return self._planes[key]
 
     def _result(self, plan: BodyPlan, n: int, dtype: DType, count: int) -> Tensor:
         """Memory for the result of operation n."""
@@ -274,7 +294,8 @@ class Engine:
             out = self._result(plan, n, operation.t.dtype, operation.t.count)
             operands = [fetch(ref) for ref in instance.operands]
             began = time.perf_counter()
-            operation.run(operands, scalars, out, self.pool)
+            prepared = self._prepared(operation, instance, operands)
+            operation.run(operands, scalars, out, self.pool, prepared)
             if self.profile is not None:
                 self._synchronize()
                 self.profile.add(instance.template, time.perf_counter() - began)
@@ -359,6 +380,13 @@ class _Ticker:
         self._done += 1
         if self._progress is not None:
             self._progress(self._done, self._total)
+
+
+@cache
+def workers(device: torch.device, threads: int) -> tuple[Pool, Kernels]:
+    """The workers of this process for a device, and the kernels that passed their self-test."""
+    pool = Pool(threads, device)
+    return pool, kernels_for(device, pool)
 
 
 def choose_device(backend: str, device: str | torch.device | None) -> torch.device:

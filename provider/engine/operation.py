@@ -32,6 +32,8 @@ class Operation:
         self.t = t
         self.kernels = kernels
         self.g = Geometry.of(t, kernels, device)
+        if t.kind is Kind.DOT:
+            self.g = dot.geometry(self.g)
         self.pre = lower(t, kernels, device, pre=True) if t.kind is Kind.REDUCE else None
         pre = self.pre.out if self.pre else None
         self.acc: Reg | None = None
@@ -42,30 +44,50 @@ class Operation:
         share = t.terms if t.kind is Kind.REDUCE else 1
         self.tiles: list[Ranges] = list(tiles(self.g.grid.radices, max(1, limit // share)))
         self.dot = dot.DotPlan.of(self.g) if t.kind is Kind.DOT else None
+        if self.dot is not None:
+            self.tiles = self.dot.tiles
 
-    def run(self, operands: Sequence[Tensor], scalars: Scalars, out: Tensor, pool: Pool) -> None:
+    def prepare(self, operands: Sequence[Tensor], pool: Pool) -> dot.Prepared | None:
+        """What a DOT keeps of its second operand, where that is a constant."""
+        return self.dot.prepare(operands, pool.arena()) if self.dot is not None else None
+
+    def run(
+        self,
+        operands: Sequence[Tensor],
+        scalars: Scalars,
+        out: Tensor,
+        pool: Pool,
+        prepared: dot.Prepared | None = None,
+    ) -> None:
         """Fill the flat ``out``; ``operands`` are flat tensors of the slots' dtypes."""
         live = live_terms(self.g, operands)
+        if prepared is None:
+            prepared = self.prepare(operands, pool)
 
         def tile(arena: Arena, ranges: Ranges) -> None:
             acc: Tensor | None = None
             if self.t.kind is not Kind.MAP:
                 inner = TileFrame(self.g, operands, scalars, ranges, arena, folding=True)
-                acc = self._accumulate(inner, live)
+                acc = self._accumulate(inner, live, prepared)
             frame = TileFrame(self.g, operands, scalars, ranges, arena, acc=acc)
             value = self.post.run(frame)
             store(self.g, out, ranges, bury(frame, value))
             arena.put(value)
+            if acc is not None:
+                arena.put(acc if acc._base is None else acc._base)
 
         pool.run(tile, self.tiles)
 
-    def _accumulate(self, frame: TileFrame, live: int) -> Tensor:
-        if self.t.kind is Kind.DOT:
-            assert self.acc is not None
-            if live == 0:
-                return torch.zeros((1,), dtype=self.acc.dtype, device=self.g.device)
-            return dot.generic(frame, live, self.kernels).to(self.acc.dtype)
-        return self._fold(frame, live)
+    def _accumulate(self, frame: TileFrame, live: int, b: dot.Prepared | None) -> Tensor:
+        if self.t.kind is not Kind.DOT:
+            return self._fold(frame, live)
+        assert self.acc is not None
+        dtype = self.acc.dtype
+        if live == 0:
+            return torch.zeros((1,), dtype=dtype, device=self.g.device)
+        if self.dot is None or b is None:
+            return dot.generic(frame, live, self.kernels).to(dtype)
+        return self.dot.tile(frame.operands, b, frame.ranges, live, dtype, frame.arena)
 
     def _fold(self, frame: TileFrame, live: int) -> Tensor:
         assert self.pre is not None

@@ -88,7 +88,8 @@ class Pool:
 
             if self._workers is None:
                 self._workers = self._hire()
-            results += [f.result() for f in [self._workers.submit(once) for _ in range(self.threads)]]
+            futures = [self._workers.submit(once) for _ in range(self.threads)]
+            results += [future.result() for future in futures]
         return results
 
     @property
@@ -96,10 +97,7 @@ class Pool:
         """Bytes of all scratch tensors."""
         return sum(a.nbytes for a in self._arenas)
 
-    def close(self) -> None:
-        """Stop the workers and forget the scratch tensors."""
-        if self._workers is not None:
-            self._workers.shutdown()
-            self._workers = None
+    def clear(self) -> None:
+        """Forget the scratch tensors; no work may be running."""
         for arena in self._arenas:
             arena.clear()

@@ -34,7 +34,15 @@ class Geometry:
 
     @classmethod
     def of(cls, t: Template, kernels: Kernels, device: torch.device) -> Geometry:
-        grid = grid_of(t)
+        """On the template's natural grid."""
+        return cls._on(t, grid_of(t), kernels, device)
+
+    def on(self, grid: Grid) -> Geometry:
+        """The same on a grid with its axes in another order."""
+        return self if grid == self.grid else self._on(self.t, grid, self.kernels, self.device)
+
+    @classmethod
+    def _on(cls, t: Template, grid: Grid, kernels: Kernels, device: torch.device) -> Geometry:
         read = sorted(views_read(t))
         plain = {k: access_of(t, grid, t.views[k], computed=False) for k in read}
         computed = {k: access_of(t, grid, t.views[k], computed=True) for k in read}
