@@ -27,16 +27,12 @@ def read_npy(path: Path) -> Array:
     """The array of a ``.npy`` file, mapped, so that a huge one costs nothing before it is looked
     at.  Raises BadInput.
     """
-    import numpy as np
+    from numpy.lib.format import open_memmap
 
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        return open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise BadInput(_unreadable(path, error)) from error
-    if not isinstance(found, np.ndarray):
-        found.close()
-        raise BadInput(f"{path} holds several arrays; name it .npz, or give one .npy an input")
-    return found
 
 
 def read_npz(path: Path) -> dict[str, Array]:
@@ -44,7 +40,8 @@ def read_npz(path: Path) -> dict[str, Array]:
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as found:
+        # Opened here: NumPy leaves a file open that turns out to be no zip.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise BadInput(_unreadable(path, error)) from error

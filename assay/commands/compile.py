@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import sys
 import time
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +76,7 @@ def compile_command(
         compiled = client.compile(source, args, precision=precision)
     with working(f"writing {target}"):
         compiled.save(target)
-        found = summary(compiled)
+        found = summary(compiled, _constants_root(target))
     found |= {"file": str(target), "seconds": round(time.perf_counter() - started, 3)}
     if as_json:
         emit_json(found)
@@ -164,7 +166,19 @@ def _examples(texts: Sequence[str]) -> tuple[Any, ...]:
         raise BadInput(f"an example has a dtype that PyTorch does not know: {error}") from error
 
 
-def summary(model: Compiled) -> dict[str, Any]:
+def _constants_root(path: Path) -> bytes:
+    """The root over the constants of a model just written, from the roots in it: hashing them
+    takes seconds, and was done.
+    """
+    from client.compiled import SIDE
+    from protocol.spec.trees import list_root
+
+    with zipfile.ZipFile(path) as box:
+        side = json.loads(box.read(SIDE))
+    return list_root(bytes.fromhex(root) for root in side["constants"])
+
+
+def summary(model: Compiled, constants_root: bytes) -> dict[str, Any]:
     """What a person wants to know of a model, for programs."""
     from protocol.spec.costs import MAX_BYTES, MAX_COST
     from protocol.spec.legality import cost
@@ -175,7 +189,7 @@ def summary(model: Compiled) -> dict[str, Any]:
     work = work_of(program)
     return {
         "root": model.root,
-        "constantsRoot": model.constants_root,
+        "constantsRoot": constants_root,
         "precision": model.precision,
         "operations": sum(len(phase.instances) for phase in program.phases),
         "templates": len(program.templates),
