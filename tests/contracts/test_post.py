@@ -111,7 +111,8 @@ def test_post__a_term_out_of_range__reverts_and_names_it(
     got = least - 1 if side == "below" else most + 1
     if got < 0:  # There is no smaller value; the largest of the type is as wrong.
         got = 2**32 - 1
-    terms = world.terms(**{field: got})
+    changes: dict[str, Any] = {field: got}
+    terms = world.terms(**changes)
     with world.reverts("TermOutOfRange", word(term), got, least, most):
         world.post(terms)
 
@@ -121,9 +122,8 @@ def test_post__a_term_at_either_end_of_its_range__is_taken(
     world: Market, term: str, field: str, least: int, most: int
 ) -> None:
     for value in (least, most):
-        terms = world.terms(**{field: value, "nonce": value})
-        if term == "stakeBps":
-            terms = world.terms(stake_bps=value, nonce=value)
+        changes: dict[str, Any] = {field: value, "nonce": value}
+        terms = world.terms(**changes)
         world.post(terms)
         assert world.status(terms) is JobStatus.OPEN
 
