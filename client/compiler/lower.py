@@ -19,7 +19,7 @@ from client.compiler.graph import (
 )
 from client.compiler.scalars import Scalar, number, scalar
 from client.compiler.schedule import Scheduler
-from protocol.spec import legality
+from protocol.spec import costs
 from protocol.spec.builder import Builder
 from protocol.spec.costs import MAX_BYTES, MAX_COST
 from protocol.spec.operations import Scalars, evaluate
@@ -108,7 +108,7 @@ class _Lowering:
 
     @staticmethod
     def _fits(t: Template) -> bool:
-        cost = legality.cost(t)
+        cost = costs.cost(t)
         return cost.gas <= MAX_COST and cost.bytes <= MAX_BYTES
 
     def _value(self, e: Expr) -> Array:

@@ -7,9 +7,14 @@ measured against this table.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Final
 
+from protocol.spec.constants import BLOCK_BYTES, WORD
 from protocol.spec.microcode import Op
+from protocol.spec.trees import depth_of
+from protocol.spec.types import Kind, Template
 
 MAX_COST: Final = 10_000_000
 """Gas of proving one element, everything included."""
@@ -54,3 +59,65 @@ GAS_OP: Final[dict[Op, int]] = {
     **dict.fromkeys((Op.FDIV, Op.FSQRT), _HARD),
 }
 """Gas of one execution of an opcode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Worst case over all elements: EVM gas, and bytes of calldata."""
+
+    gas: int
+    bytes: int
+
+
+def _blocks(t: Template, k: int, *, folding: bool, computed: bool) -> tuple[int, int]:
+    """(512-byte blocks, sibling hashes) that prove all loads of view k for one element.
+
+    A run of contiguous elements that is n elements long touches at most ceil((n-1)*size/512) + 1
+    blocks and needs at most 2*depth siblings (depth if one block); blocks that lie within a span
+    of m blocks need at most m + 2*depth.  A computed index may hit a new block at every position.
+    """
+    v = t.views[k]
+    slot = t.slots[v.slot]
+    size = slot.dtype.size
+    total = -(-slot.count * size // BLOCK_BYTES)
+    depth = depth_of(total)
+    digits = v.rdigits if folding else ()
+    if computed:
+        n = min(math.prod(d.radix for d in digits), total)
+        return n, n * depth
+    run, runs = 1, 1
+    for d in reversed(digits):
+        if d.radix == 1 or d.stride == 0:
+            continue
+        if abs(d.stride) == run and runs == 1:
+            run *= d.radix
+        else:
+            runs *= d.radix
+    per_run = -(-(run - 1) * size // BLOCK_BYTES) + 1
+    reach = sum(abs(d.stride) * (d.radix - 1) for d in digits)
+    span = -(-reach * size // BLOCK_BYTES) + 1
+    n = min(runs * per_run, span, total)
+    siblings = min(runs, n) * (depth if per_run == 1 else 2 * depth)
+    return n, min(siblings, span + 2 * depth)
+
+
+def cost(t: Template) -> Cost:
+    """Worst-case gas and proof bytes of recomputing one element on chain."""
+    loads: dict[tuple[int, bool, bool], None] = {}
+    gas = GAS_BASE + GAS_VIEW * len(t.views)
+    for code, times, folding in ((t.pre, t.terms, True), (t.post, 1, False)):
+        for ins in code:
+            gas += GAS_OP[Op(ins.op)] * times
+            if ins.op in (Op.LOAD, Op.LOADX):
+                loads[ins.a, folding, ins.op == Op.LOADX] = None
+    if t.kind is Kind.REDUCE:
+        gas += GAS_FOLD * t.terms
+    elif t.kind is Kind.DOT:
+        gas += GAS_DOT_TERM * t.terms
+        loads[0, True, False] = loads[1, True, False] = None
+    size = TRANSACTION_BYTES
+    for k, folding, computed in loads:
+        blocks, siblings = _blocks(t, k, folding=folding, computed=computed)
+        size += blocks * BLOCK_BYTES + siblings * WORD
+        gas += blocks * GAS_BLOCK + siblings * GAS_NODE
+    return Cost(gas + size * GAS_BYTE, size)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from protocol.spec import examples, legality
+from protocol.spec import costs, examples, legality
 from protocol.spec.errors import IllegalProgram
 from protocol.spec.examples import Example
 from protocol.spec.microcode import Op
@@ -225,8 +225,8 @@ def test_cost__more_terms__costs_more_and_is_refused_at_the_limit() -> None:
         v = rdigit(v, radix=n)
         return replace(t, slots=(Slot(DType.F32, 4 * n),), views=(v,), r=(n,))
 
-    costs = [legality.cost(wide(n)) for n in (8, 64, 512)]
-    assert [c.gas for c in costs] == sorted({c.gas for c in costs})
+    found = [costs.cost(wide(n)) for n in (8, 64, 512)]
+    assert [c.gas for c in found] == sorted({c.gas for c in found})
     legality.check_template(wide(512))
     with pytest.raises(IllegalProgram, match="clause T9"):
         legality.check_template(wide(1 << 20))
@@ -242,6 +242,6 @@ def test_cost__scattered_loads__count_a_proof_each() -> None:
     across = replace(v, digits=(replace(v.digits[0], radix=1024, stride=64),))
     across = rdigit(across, radix=64, stride=1)
     along = replace(down, views=(across,))
-    assert legality.cost(down).bytes > legality.cost(along).bytes + 60 * 512
+    assert costs.cost(down).bytes > legality.cost(along).bytes + 60 * 512
 
 
