@@ -19,9 +19,9 @@ from client.compiler.graph import (
 )
 from client.compiler.scalars import Scalar, number, scalar
 from client.compiler.schedule import Scheduler
-from protocol.spec import costs
+from protocol.spec import legality
 from protocol.spec.builder import Builder
-from protocol.spec.costs import MAX_BYTES, MAX_COST
+from protocol.spec.costs import MAX_BYTES, MAX_COST, cost
 from protocol.spec.operations import Scalars, evaluate
 from protocol.spec.types import Array, Fold, Program, Ref, Template
 
@@ -108,8 +108,8 @@ class _Lowering:
 
     @staticmethod
     def _fits(t: Template) -> bool:
-        cost = costs.cost(t)
-        return cost.gas <= MAX_COST and cost.bytes <= MAX_BYTES
+        worst = cost(t)
+        return worst.gas <= MAX_COST and worst.bytes <= MAX_BYTES
 
     def _value(self, e: Expr) -> Array:
         return e.value if isinstance(e, Const) else self.values[e]
