@@ -212,22 +212,29 @@ library AffineView {
     /// @dev Makes `last` the span that holds byte `byteAt`.
     function _find(Operand memory operand, uint256 byteAt, Span memory last) private pure {
         Span[] memory spans = operand.spans;
-        // Spans ascend: halve [low, high) until one is left.
-        uint256 low;
-        uint256 high = spans.length;
-        while (low < high) {
-            uint256 middle = (low + high) >> 1;
-            Span memory span = spans[middle];
-            if (byteAt < span.from) {
-                high = middle;
-            } else if (byteAt >= span.to) {
-                low = middle + 1;
-            } else {
-                (last.from, last.to, last.data) = (span.from, span.to, span.data);
-                return;
+        bool found;
+        assembly ("memory-safe") {
+            // Spans ascend; the list holds their addresses. Halve [low, high) until one fits.
+            let low := add(spans, 0x20)
+            let high := add(low, shl(5, mload(spans)))
+            for {} lt(low, high) {} {
+                let middle := add(low, and(shr(1, sub(high, low)), not(31)))
+                let span := mload(middle)
+                switch lt(byteAt, mload(span))
+                case 1 { high := middle }
+                default {
+                    low := add(middle, 0x20)
+                    if lt(byteAt, mload(add(span, 0x20))) {
+                        mstore(last, mload(span))
+                        mstore(add(last, 0x20), mload(add(span, 0x20)))
+                        mstore(add(last, 0x40), mload(add(span, 0x40)))
+                        low := high
+                        found := 1
+                    }
+                }
             }
         }
-        revert BlockMissing(operand.slot, byteAt >> operand.bits);
+        if (!found) revert BlockMissing(operand.slot, byteAt >> operand.bits);
     }
 
     function _word(uint256 at) private pure returns (uint256 w) {

@@ -26,7 +26,7 @@ library Float32 {
     /// @dev No float: a short cut did not apply.
     uint256 private constant NONE = 1 << 32;
 
-    /// @dev Exponents further apart than this: the smaller operand only decides a rounding.
+    /// @dev Exponents further apart than this: the smaller operand does not matter.
     uint256 private constant FAR = 64;
 
     int256 private constant INT64_MIN = -(1 << 63);
@@ -76,7 +76,7 @@ library Float32 {
                     drop := add(apart, shr(add(apart, 24), m))
                 }
                 default {
-                    if gt(apart, 1) {
+                    if apart {
                         m := sub(m, or(and(b, FRACTION), HIDDEN))
                         drop := sub(add(apart, shr(add(apart, 23), m)), 1)
                     }
@@ -275,9 +275,10 @@ library Float32 {
             default { z := or(z, HIDDEN) }
             apart := sub(apart, e)
             if gt(apart, FAR) {
+                // b is below an eighth of a's last place: it cannot change the rounding of a float.
                 e := add(e, sub(apart, FAR))
                 apart := FAR
-                z := iszero(iszero(z))
+                z := 0
             }
             // The exact sum over the smaller exponent, and its highest bit: that of a or the next,
             // unless bits cancel or a is subnormal (then `top` stays 0).

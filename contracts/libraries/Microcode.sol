@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {INDEX_CLAMP} from "../types/Machine.sol";
 import {AffineView, Cursor} from "./AffineView.sol";
 import {Float32} from "./Float32.sol";
 
@@ -177,10 +176,9 @@ library Microcode {
         unchecked {
             Cursor memory c = f.views[uint8(w >> 240)];
             (int256 at, bool inside) = AffineView.addressAt(c, f.rdigits, f.r);
-            int256 extra = int256(b);
-            if (extra > INDEX_CLAMP) extra = INDEX_CLAMP;
-            if (extra < -INDEX_CLAMP) extra = -INDEX_CLAMP;
-            return AffineView.load(c, at + extra, inside);
+            // The spec clamps the index so that the sum stays in 64 bits; 256 need no clamp, and an
+            // index that it would change is outside every operand.
+            return AffineView.load(c, at + int256(b), inside);
         }
     }
 

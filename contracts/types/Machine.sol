@@ -22,9 +22,6 @@ uint256 constant MAX_INSTRUCTIONS = 256;
 uint256 constant MAX_DOT_TERMS = 65_536;
 uint256 constant MAX_TABLE = 1 << 20;
 
-/// @dev A computed index is clamped to +-this before it is added to an address.
-int256 constant INDEX_CLAMP = 1 << 62;
-
 /// @dev Absent operand slot in an encoding.
 uint256 constant NONE8 = 0xFF;
 

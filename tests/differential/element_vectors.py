@@ -196,6 +196,45 @@ def element_call(rng: Random, t: Template, operands: Sequence[Array], i: int) ->
     return abi_encode([CALL], [(encode_template(t), roots, runs, triple, i, bits)])
 
 
+VIEW_CALL = f"(bytes,bytes32[],{RUN}[],uint256[])"
+"""Template, roots, runs, the expected bits of every element."""
+
+
+def view_vectors(count: int = 24) -> dict[str, object]:
+    """A load through a guarded view at every element of the output: values tell every position of
+    the operand apart, and guards and ends of the operand are met exactly."""
+    rng = Random(5)
+    calls = []
+    for _ in range(count):
+        shape = tuple(rng.randrange(2, 5) for _ in range(3))
+        radices = factor(rng, math.prod(shape), 4)
+        elements = rng.choice([20, 64])
+        digits = tuple(
+            Digit(n, rng.choice([-3, -1, 1, 2, 7]), rng.choice([1, -1, 0]), rng.choice([1, 2, 0]))
+            for n in radices
+        )
+        guards = tuple(
+            Guard(rng.randrange(-1, 2), rng.randrange(1, 6), rng.choice([None, 1]))
+            for _ in range(rng.randrange(3))
+        )
+        view = View(0, rng.randrange(-4, elements), digits, (), guards, -7)
+        slots = (Slot(DType.I16, elements), Slot(DType.I64, 1))
+        t = Template(Kind.MAP, DType.I16, shape, slots, (view,), (Instr(Op.LOAD, 0),))
+        operands: list[Array] = [
+            np.arange(1000, 1000 + elements, dtype=np.int16),
+            np.array([rng.randrange(0, 5)], np.int64),
+        ]
+        raw = [x.tobytes() for x in operands]
+        runs = [run for k, data in enumerate(raw) for run in block_runs(rng, k, data)]
+        wants = [
+            int.from_bytes(element(t, operands, Scalars(), i).tobytes(), "little")
+            for i in range(t.count)
+        ]
+        roots = [trees.block_root(data) for data in raw]
+        calls.append(abi_encode([VIEW_CALL], [(encode_template(t), roots, runs, wants)]))
+    return {"calls": ["0x" + call.hex() for call in calls]}
+
+
 def map_vectors(count: int = 40) -> dict[str, object]:
     """Random MAP elements: an array of encoded calls."""
     rng = Random(1)

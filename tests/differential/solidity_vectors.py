@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from tests.differential.element_vectors import fold_vectors, map_vectors
-from tests.differential.instruction_vectors import instruction_vectors
+from tests.differential.element_vectors import fold_vectors, map_vectors, view_vectors
+from tests.differential.instruction_vectors import instruction_vectors, pure_opcodes
 from tests.differential.program_vectors import decoder_vectors, tree_vectors
 from tests.differential.typical_vectors import gas_vectors
 
@@ -19,10 +20,12 @@ FOLDER = Path(__file__).parents[1] / "vectors" / "solidity"
 FILES: dict[str, Callable[[], dict[str, object]]] = {
     "decoder.json": decoder_vectors,
     "trees.json": tree_vectors,
-    "instructions.json": instruction_vectors,
+    "views.json": view_vectors,
     "map.json": map_vectors,
     "folds.json": fold_vectors,
     "gas.json": gas_vectors,
+    "opcodes.json": lambda: {"names": [op.name for op in pure_opcodes()]},
+    **{f"opcodes/{op.name}.json": partial(instruction_vectors, op) for op in pure_opcodes()},
 }
 
 
@@ -32,7 +35,7 @@ def text(name: str) -> str:
 
 
 def main() -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "opcodes").mkdir(parents=True, exist_ok=True)
     for name in FILES:
         (FOLDER / name).write_text(text(name))
         print(f"{FOLDER / name}: {(FOLDER / name).stat().st_size} bytes")

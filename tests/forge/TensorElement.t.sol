@@ -16,12 +16,34 @@ struct ElementCall {
     uint256 want;
 }
 
+/// @notice One operation with the bits of all its elements.
+struct ViewCall {
+    bytes template;
+    bytes32[] roots;
+    BlockRun[] runs;
+    uint256[] wants;
+}
+
 /// @notice Whole elements against the interpreter.
 contract TensorElementTest {
     ProgramHarness private immutable harness = new ProgramHarness();
 
     function test_element__randomMaps__giveTheBitsOfTheSpec() public view {
         _compare("tests/vectors/solidity/map.json", 40);
+    }
+
+    function test_element__everyElementOfAGuardedView__givesTheBitsOfTheSpec() public view {
+        string memory json = vm.readFile("tests/vectors/solidity/views.json");
+        bytes[] memory calls = vm.parseJsonBytesArray(json, ".calls");
+        require(calls.length >= 20, "too few vectors");
+        Scalars memory scalars;
+        for (uint256 k; k < calls.length; ++k) {
+            ViewCall memory c = abi.decode(calls[k], (ViewCall));
+            for (uint256 i; i < c.wants.length; ++i) {
+                (uint256 got,) = harness.element(c.template, c.roots, c.runs, scalars, i);
+                require(got == c.wants[i], string.concat("view ", vm.toString(k)));
+            }
+        }
     }
 
     function test_element__randomFoldsAndProducts__giveTheBitsOfTheSpec() public view {

@@ -16,7 +16,7 @@ interface Vm {
         external
         pure
         returns (uint256);
-    function parseJsonKeys(string calldata json, string calldata key)
+    function parseJsonStringArray(string calldata json, string calldata key)
         external
         pure
         returns (string[] memory);
