@@ -72,7 +72,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Verified:
-    """A result that a second computation gave bit for bit."""
+    """A result that a second computation gave bit for bit.
+
+    ``operations`` are those of all steps of the job, also where the program halted before.
+    """
 
     outputs: list[Array]
     final: bool
@@ -96,9 +99,12 @@ def interpret(
         if progress is not None:
             progress(done, total)
 
-    return run(
+    outputs = run(
         data.program, data.constants, data.inputs, seed=seed, steps=data.steps, observe=observe
     )
+    if progress is not None and done < total:
+        progress(total, total)  # it halted early
+    return outputs
 
 
 class Client:
