@@ -142,7 +142,7 @@ def _code(rng: Rng, t: Template, *, pre: bool, want: str, clamp: int = 0) -> tup
                 emit(op, int(rng.integers(len(t.r))) if op is Op.RCOORD else 0)
         else:
             regs = [pick(k) if k in "IF" else 0 for k in kinds]
-            emit(op, *regs, imm=imm, kind=result)
+            emit(op, regs[0], regs[1], regs[2], imm, result)
     if types[-1] != want:
         emit(Op.I2F if want == "F" else Op.F2I, len(types) - 1)
     if clamp:
@@ -262,7 +262,7 @@ def random_template(
         dead = int(rng.choice(SPECIALS)) if dtype.is_float else int(rng.integers(-5, 6))
     bounds = [pool[k][2] for k in chosen[:2]] if kind is Kind.DOT else [0, 0]
     draft = Template(
-        kind, dtype, shape, tuple(slots), tuple(views), (), (), r, fold, *bounds,
+        kind, dtype, shape, tuple(slots), tuple(views), (), (), r, fold, bounds[0], bounds[1],
         live_r, live_out, dead,
     )  # fmt: skip
     pre: tuple[Instr, ...] = ()

@@ -46,8 +46,8 @@ MOST_TERMS = 1 << 17
 class Scheme:
     """sum(a*b) = sum over k of weight_k * (A_k . B_k), for limbs A_k, B_k of int8.
 
-    ``a`` and ``b`` split int16 or int8 matrices [..., K]; ``widen`` is the largest number of limb terms per term; ``full`` says that limbs of the second operand leave
-    [-64, 63].
+    ``a`` and ``b`` split int16 or int8 matrices [..., K]; ``widen`` is the largest number of limb
+    terms per term; ``full`` says that limbs of the second operand leave [-64, 63].
     """
 
     name: str

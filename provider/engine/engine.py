@@ -33,6 +33,7 @@ from protocol.spec.types import (
 )
 from provider.engine.dot import Prepared
 from provider.engine.errors import EngineError, KernelWarning
+from provider.engine.kernels import Kernels
 from provider.engine.lowering import TORCH, literals_of
 from provider.engine.operation import Operation
 from provider.engine.plan import BodyPlan, plan_body
@@ -131,10 +132,11 @@ class Engine:
         self.program = program
         self.device = choose_device(backend, device)
         self.pool, self.kernels = workers(self.device, choose_threads(threads))
-        for name, why in self.kernels.disabled.items():
+        if self.kernels.disabled:
+            which = "; ".join(f"{name}: {why}" for name, why in self.kernels.disabled.items())
             warnings.warn(
-                f"engine kernel {name} on {self.device} failed its self-test ({why}); "
-                "the exact fallback is used: same bits, slower",
+                f"engine kernels that failed their self-test on {self.device} ({which}): "
+                "exact fallbacks are used, same bits, slower",
                 KernelWarning,
                 stacklevel=2,
             )
@@ -247,7 +249,8 @@ class Engine:
         if operation.dot is None:
             return None
         ref = instance.operands[operation.t.views[1].slot]
-        if ref.source is not Source.CONST or any(g.live is not None for g in operation.t.views[1].guards):
+        moving = any(g.live is not None for g in operation.t.views[1].guards)
+        if ref.source is not Source.CONST or moving:
             return None
         key = (instance.template, ref.index)
         if key not in self._planes:

@@ -355,7 +355,7 @@ class Kernels:
         self.fast_folds = True
 
     def disable(self, name: str, why: str) -> None:
-        """Use the exact fallback of a kernel (an opcode's name, or one of the groups) from now on."""
+        """Use the exact fallback of a kernel (an opcode's name, or a group's) from now on."""
         self.disabled[name] = why
         match name:
             case "CONVERT":

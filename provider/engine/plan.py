@@ -1,4 +1,4 @@
-"""Where results live: an offset in one buffer for every operation of a body, from first to last use.
+"""Where results live: an offset in one buffer for every operation, from first to last use.
 
 The plan is made once per phase.  Results that become a state get memory of their own, because they
 outlive the step; the others share the buffer, each range reused as soon as nothing reads it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,8 +42,8 @@ SPECIAL_BITS = (
     0x5EFFFFFF, 0x5F000000, 0xDF000000, 0xDF000001, 0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000,
     0x7FC00000, 0x7F000000, 0x01000000, 0x1A000000,
 )  # fmt: skip
-"""f32 at which implementations differ: zeros, subnormals, ties, 2^24, the limits of int32 and int64,
-the largest, infinities, NaN."""
+"""f32 at which implementations differ: zeros, subnormals, ties, 2^24, the limits of int32 and
+int64, the largest, infinities, NaN."""
 
 SPECIAL_INTS = (
     0, 1, -1, 2, 3, 7, 31, 32, 63, 64, 65, 127, -128, 300, -300, 1023, 32767, -32768, (1 << 24) + 1,
@@ -58,18 +59,18 @@ COUNT = 6001
 def _vectors(kinds: str) -> tuple[Array, ...]:
     """Arrays of operands (I or F each): specials crossed, then random ones."""
     rng = np.random.default_rng(7)
-    columns: list[Array] = []
-    special = {
+    columns: list[Any] = []
+    special: dict[str, Any] = {
         "F": np.array(SPECIAL_BITS, np.uint32).view(np.float32),
         "I": np.array(SPECIAL_INTS, np.int64),
     }
-    crossed: Sequence[Array] = np.meshgrid(*(special[k] for k in kinds[:2]), indexing="ij")
+    crossed: Sequence[Any] = np.meshgrid(*(special[k] for k in kinds[:2]), indexing="ij")
     for n, kind in enumerate(kinds):
         head = crossed[n].reshape(-1) if n < 2 else np.resize(special[kind], columns[0].size)
         if kind == "F":
             words = rng.integers(0, 1 << 32, COUNT, dtype=np.uint32).view(np.float32)
             near = rng.normal(0, 100, COUNT).astype(np.float32)
-            tail = f32.canonical(np.where(rng.random(COUNT) < 0.5, words, near))
+            tail: Any = f32.canonical(np.where(rng.random(COUNT) < 0.5, words, near))
         else:
             tail = rng.integers(-(1 << 63), (1 << 63) - 1, COUNT) >> rng.integers(0, 64, COUNT)
         columns.append(np.concatenate([head, tail[: COUNT]])[: crossed[0].size + COUNT])
@@ -98,12 +99,13 @@ def _variants(arena: Arena, args: Sequence[Array]) -> Iterator[tuple[list[Tensor
     yield [torch.stack([x, x], 1)[:, 0] for x in plain], slice(None)
 
 
-def _fits32(op: Op, args: Sequence[Array]) -> Array | None:
+def _fits32(op: Op, args: Sequence[Any]) -> Any:
     """Vectors on which an integer instruction may run in int32, or None."""
     if op not in _IN_32:
         return None
     fit = np.ones(args[0].shape, bool)
-    for x in (*args, _expected(op, "I" * len(args))):
+    values: list[Any] = [*args, _expected(op, "I" * len(args))]
+    for x in values:
         fit &= (x >= -(1 << 31)) & (x < 1 << 31)
     if op in (Op.SHL, Op.SHR):
         fit &= (args[1] >= 0) & (args[1] < 32)
@@ -159,7 +161,7 @@ def _check_scalars(
 
 def check_conversions(kernels: Kernels, arena: Arena) -> bool:
     """The fused F2I and CLAMP, saturating F2I, and the stores' low bits and canonical NaN."""
-    (x,) = _vectors("F")
+    x: Any = _vectors("F")[0]
     t = torch.from_numpy(x).to(arena.device)
     with np.errstate(all="ignore"):
         whole = f32.to_int(np.rint(x))
@@ -171,7 +173,7 @@ def check_conversions(kernels: Kernels, arena: Arena) -> bool:
             return False
     if not _same(f2i_saturated(arena, t), np.clip(whole, -SATURATED, SATURATED)):
         return False
-    (n,) = _vectors("I")
+    n: Any = _vectors("I")[0]
     wide = torch.from_numpy(n).to(arena.device)
     for dtype in (torch.int32, torch.int16, torch.int8):
         low = torch.empty(n.shape, dtype=dtype, device=arena.device).copy_(wide)
@@ -186,7 +188,7 @@ def check_conversions(kernels: Kernels, arena: Arena) -> bool:
 
 def check_folds(arena: Arena) -> bool:
     """MAX, MIN, ARGMAX and FSUM of rows of every length up to 40, torch's fast ones included."""
-    (x,) = _vectors("F")
+    x: Any = _vectors("F")[0]
     for width in range(1, 41):
         rows = f32.canonical(x[: x.size // width * width].reshape(-1, width))
         t = torch.from_numpy(rows).to(arena.device)
