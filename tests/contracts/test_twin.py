@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +16,6 @@ from protocol.spec.errors import LimitExceeded
 from protocol.spec.job import Deal, JobStatus, JobTerms, Task
 from protocol.spec.limits import DEVNET, Limits, check_terms
 from scripts import tools
-from scripts.deploy import Deployment, DeploymentFailed, deploy
 from tests.contracts.market import Market, address, deal_tuple, task_tuple
 
 pytestmark = pytest.mark.chain
@@ -209,87 +206,3 @@ def test_check_terms__out_of_range__names_the_term(
 def test_check_terms__another_referee__says_so(world: Market) -> None:
     with pytest.raises(LimitExceeded, match="referee"):
         check_terms(world.terms(), DEVNET, bytes(20))
-
-
-# --- deployment ----------------------------------------------------------------------------------
-
-
-def test_deploy__contracts__know_each_other(deployed: tuple[Market, Deployment]) -> None:
-    world, deployment = deployed
-    assert world.market.REGISTRY() == world.registry
-    assert world.market.GAME() == world.game == world.registry.GAME()
-    assert world.registry.MARKET() == world.market
-    assert world.market.TOKEN() == world.registry.TOKEN() == world.token
-    assert world.registry.UNBONDING_SECONDS() == deployment.unbonding_seconds
-    assert world.registry.MAX_BACKLOG_MS() == deployment.max_backlog_ms
-    assert (world.game.MARKET(), world.game.REGISTRY()) == (world.market, world.registry)
-
-
-def test_to_json__deployment__holds_everything(
-    deployed: tuple[Market, Deployment], tmp_path: Path
-) -> None:
-    _, deployment = deployed
-    path = tmp_path / "deployment.json"
-    path.write_text(deployment.to_json())
-    entry = json.loads(path.read_text())
-    assert entry["version"] == 1
-    assert entry["chainId"] == 31337
-    assert (entry["market"], entry["game"]) == (deployment.market, deployment.game)
-    assert entry["limits"]["maxAttempts"] == DEVNET.max_attempts
-    assert len(entry["limits"]) == len(fields(Limits))
-
-
-def test_deploy__without_a_game__reserves_the_next_address(world: Market) -> None:
-    deployment = deploy(world.project, world.deployer)
-    game = world.project.MockDisputeGame.deploy(
-        deployment.market, deployment.registry, {"from": world.deployer}
-    )
-    assert game.address == deployment.game
-
-
-def test_deploy__game_that_is_not_the_next_contract__fails(world: Market) -> None:
-    def late(market: str, registry: str) -> Any:
-        world.token.mint(world.stranger, 1, {"from": world.deployer})
-        return world.project.MockDisputeGame.deploy(market, registry, {"from": world.deployer})
-
-    with pytest.raises(DeploymentFailed, match="the game at"):
-        deploy(world.project, world.deployer, deploy_game=late)
-
-
-@pytest.mark.parametrize(
-    ("term", "change"),
-    [
-        ("openSeconds", {"min_open_seconds": 0}),
-        ("runSeconds", {"max_run_seconds": 1}),
-        ("windowSeconds", {"min_window_seconds": 0}),
-        ("moveSeconds", {"max_move_seconds": 0}),
-        ("workMs", {"max_work_ms": 2**48}),
-        ("lock", {"min_lock": 0}),
-        ("stakeBps", {"min_stake_bps": 0}),
-        ("gasPrice", {"min_gas_price": 0}),
-        ("attempts", {"max_attempts": 16}),
-        ("closeGas", {"close_gas": 0}),
-        ("lateGas", {"late_gas": 0}),
-        ("disputeGas", {"dispute_gas": 0}),
-        ("disputeGas", {"dispute_gas": 2**32 - 1, "max_gas_price": 2**64 - 1}),
-    ],
-)
-def test_constructor__limits_that_contradict_each_other__reverts(
-    world: Market, term: str, change: dict[str, int]
-) -> None:
-    limits = replace(DEVNET, **change)
-    with world.reverts("BadLimits", term.encode().ljust(32, b"\0")):
-        world.project.JobMarket.deploy(
-            world.token, world.registry, world.game, limits.values(), {"from": world.deployer}
-        )
-
-
-@pytest.mark.parametrize("missing", [0, 1, 2])
-def test_constructor__zero_address__reverts(world: Market, missing: int) -> None:
-    nobody = "0x" + "00" * 20
-    given_ = [world.token.address, world.market.address, world.game.address]
-    given_[missing] = nobody
-    with world.reverts("ZeroAddress"):
-        world.project.JobMarket.deploy(*given_, DEVNET.values(), {"from": world.deployer})
-    with world.reverts("ZeroAddress"):
-        world.project.ProviderRegistry.deploy(*given_, 1, 1, {"from": world.deployer})
