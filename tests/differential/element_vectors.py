@@ -200,12 +200,21 @@ VIEW_CALL = f"(bytes,bytes32[],{RUN}[],uint256[])"
 """Template, roots, runs, the expected bits of every element."""
 
 
+def ascending(dtype: DType, count: int) -> Array:
+    """Different elements; of f32, every third from the second on is a NaN with a payload."""
+    n = np.arange(count)
+    if not dtype.is_float:
+        return (1000 + n).astype(dtype.numpy)
+    return np.where(n % 3 == 1, 0x7F800000 + n, 0x3F800000 + n).astype(np.uint32).view(np.float32)
+
+
 def view_vectors(count: int = 24) -> dict[str, object]:
     """A load through a guarded view at every element of the output: values tell every position of
     the operand apart, and guards and ends of the operand are met exactly."""
     rng = Random(5)
     calls = []
-    for _ in range(count):
+    for k in range(count):
+        dtype = (DType.I16, DType.F32)[k % 2]
         shape = tuple(rng.randrange(2, 5) for _ in range(3))
         radices = factor(rng, math.prod(shape), 4)
         elements = rng.choice([20, 64])
@@ -217,15 +226,13 @@ def view_vectors(count: int = 24) -> dict[str, object]:
             Guard(rng.randrange(-1, 2), rng.randrange(1, 6), rng.choice([None, 1]))
             for _ in range(rng.randrange(3))
         )
-        view = View(0, rng.randrange(-4, elements), digits, (), guards, -7)
-        slots = (Slot(DType.I16, elements), Slot(DType.I64, 1))
-        t = Template(Kind.MAP, DType.I16, shape, slots, (view,), (Instr(Op.LOAD, 0),))
-        operands: list[Array] = [
-            np.arange(1000, 1000 + elements, dtype=np.int16),
-            np.array([rng.randrange(0, 5)], np.int64),
-        ]
+        pad = 0x40E00000 if dtype.is_float else -7
+        view = View(0, rng.randrange(-4, elements), digits, (), guards, pad)
+        slots = (Slot(dtype, elements), Slot(DType.I64, 1))
+        t = Template(Kind.MAP, dtype, shape, slots, (view,), (Instr(Op.LOAD, 0),))
+        operands = [ascending(dtype, elements), np.array([rng.randrange(0, 5)], np.int64)]
         raw = [x.tobytes() for x in operands]
-        runs = [run for k, data in enumerate(raw) for run in block_runs(rng, k, data)]
+        runs = [run for slot, data in enumerate(raw) for run in block_runs(rng, slot, data)]
         wants = [
             int.from_bytes(element(t, operands, Scalars(), i).tobytes(), "little")
             for i in range(t.count)
