@@ -180,8 +180,7 @@ def _constants_root(path: Path) -> bytes:
 
 def summary(model: Compiled, constants_root: bytes) -> dict[str, Any]:
     """What a person wants to know of a model, for programs."""
-    from protocol.spec.costs import MAX_BYTES, MAX_COST
-    from protocol.spec.costs import cost
+    from protocol.spec.costs import MAX_BYTES, MAX_COST, cost
     from protocol.spec.workload import work_of
 
     program = model.program

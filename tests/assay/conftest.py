@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,9 @@ class Done:
             assert word in lines[0], lines[0]
 
 
+Env = dict[str, str]
 Assay = Callable[..., Done]
+EnvOf = Callable[..., Env]
 
 
 @pytest.fixture
@@ -100,8 +103,33 @@ def input_file(
     return path
 
 
+def rewrite(source: Path, target: Path, changes: dict[str, bytes]) -> None:
+    """A copy of a model file with other contents."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, changes.get(name, old.read(name)))
+
+
 @pytest.fixture
 def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def env_of(market: Market, tmp_path: Path) -> EnvOf:
+    """``env_of(account, api="client")``: the settings of one party of the market."""
+
+    def settings(account: int, api: str = "client") -> Env:
+        return {
+            "ASSAY_RPC_URL": market.url,
+            "ASSAY_DEPLOYMENT": str(market.deployment),
+            "ASSAY_DEV_ACCOUNT": str(account),
+            "ASSAY_IPFS_API": market.api[api],
+            "ASSAY_CACHE": str(tmp_path / f"cache-{account}"),
+            "ASSAY_POLL_SECONDS": "0.05",
+            "ASSAY_RPC_ATTEMPTS": "2",
+        }
+
+    return settings

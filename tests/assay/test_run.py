@@ -16,7 +16,7 @@ from client.models.minilm import Config, MiniLM, Tokenizer
 from protocol.spec import interpreter
 from protocol.spec.encoding import encode
 from protocol.spec.types import Array
-from tests.assay.conftest import Assay
+from tests.assay.conftest import Assay, rewrite
 
 Small = tuple[Compiled, Array]
 
@@ -24,13 +24,6 @@ Small = tuple[Compiled, Array]
 def _wanted(small: Small) -> Array:
     model, x = small
     return interpreter.run(model.program, model.constants, [x])[0]
-
-
-def _rewrite(source: Path, target: Path, changes: dict[str, bytes]) -> None:
-    """A copy of a model file with other contents."""
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
-        for name in old.namelist():
-            new.writestr(name, changes.get(name, old.read(name)))
 
 
 @pytest.mark.parametrize("backend", ("auto", "torch", "interpreter"))
@@ -151,7 +144,7 @@ def test_run__altered_weights__is_one_line(
     with zipfile.ZipFile(model_file) as box:
         weights = bytearray(box.read(name))
     weights[17] ^= 1
-    _rewrite(model_file, Path("a.assay"), {name: bytes(weights)})
+    rewrite(model_file, Path("a.assay"), {name: bytes(weights)})
     assay("run", "a.assay", "--input", input_file).fails(3, name, "altered")
 
 
@@ -177,14 +170,14 @@ def test_run__an_illegal_program__names_the_clause(
     k = next(k for k, t in enumerate(program.templates) if t.bound_b)
     wild = replace(program.templates[k], bound_b=1)  # narrower than the constant it reads
     templates = (*program.templates[:k], wild, *program.templates[k + 1 :])
-    _rewrite(model_file, Path("i.assay"), {PROGRAM: encode(replace(program, templates=templates))})
+    rewrite(model_file, Path("i.assay"), {PROGRAM: encode(replace(program, templates=templates))})
     assay("run", "i.assay", "--input", input_file).fails(3, "illegal program", "clause")
 
 
 def test_run__a_side_file_of_another_format__is_one_line(
     assay: Assay, somewhere: Path, model_file: Path
 ) -> None:
-    _rewrite(model_file, Path("s.assay"), {SIDE: b'{"format": "something else"}'})
+    rewrite(model_file, Path("s.assay"), {SIDE: b'{"format": "something else"}'})
     assay("run", "s.assay").fails(3, "s.assay", "format")
 
 
