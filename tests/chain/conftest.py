@@ -23,12 +23,15 @@ def fresh_world(world: World) -> Iterator[World]:
 
     Connections and senders are the test's own; the chain goes back afterwards.
     """
+    fee = world.chain.snapshot().base_fee
     back = world.rpc("evm_snapshot")
     with view_of(world) as made:
         yield made
     world.rpc("anvil_dropAllTransactions")
     world.rpc("evm_setAutomine", True)
     assert world.rpc("evm_revert", back) is True
+    # Going back leaves the node's next base fee where the test had put it.
+    world.rpc("anvil_setNextBlockBaseFeePerGas", hex(fee or 0))
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -413,10 +414,8 @@ def test_send__two_threads__take_turns(fresh_world: World) -> None:
     world = fresh_world
     token = world.chain.contracts.token
     shared = sender(world)
-    runs = [
-        in_thread(lambda k=k: shared.send(token.mint(world.address(KEEPER), 10**k)))  # type: ignore[misc]
-        for k in range(4)
-    ]
+    calls = [token.mint(world.address(KEEPER), 10**k) for k in range(4)]
+    runs = [in_thread(partial(shared.send, call)) for call in calls]
     for thread, _ in runs:
         thread.join(SECONDS)
     assert world.chain.balances(world.address(KEEPER), world.chain.snapshot()).token == 1111

@@ -6,6 +6,7 @@ import secrets
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from client.job_errors import (
     ResultDiffers,
     UnknownJob,
 )
-from client.jobs import Client, Submitted
+from client.jobs import Client, Payment, Submitted
 from client.terms import Wishes
 from protocol.chain.errors import InsufficientFunds, NodeUnavailable, WalletError
 from protocol.chain.reverts import NotClient
@@ -43,8 +44,8 @@ EXAMPLE = examples.mlp()
 WISHES = Wishes(price=20 * TOKEN, attempts=2)
 
 
-def submit(client: Client, example: examples.Example = EXAMPLE, **wishes: object) -> Submitted:
-    made = replace(WISHES, seed=example.seed, steps=example.steps, **wishes)  # type: ignore[arg-type]
+def submit(client: Client, example: examples.Example = EXAMPLE, **wishes: Any) -> Submitted:
+    made = replace(WISHES, seed=example.seed, steps=example.steps, **wishes)
     return client.submit(example.program, example.constants, example.inputs, made)
 
 
@@ -125,12 +126,11 @@ def stranger(world: World, office: Office, tokens: int = 100 * TOKEN) -> Client:
 
 @pytest.mark.parametrize("way", ["auto", "permit", "approve"])
 def test_submit__no_allowance__is_paid_all_the_same(
-    fresh_world: World, office: Office, way: str
+    fresh_world: World, office: Office, way: Payment
 ) -> None:
     client = stranger(fresh_world, office)
-    posted = client.submit(
-        EXAMPLE.program, EXAMPLE.constants, EXAMPLE.inputs, WISHES, payment=way  # type: ignore[arg-type]
-    )
+    posted = client.submit(EXAMPLE.program, EXAMPLE.constants, EXAMPLE.inputs, WISHES,
+                           payment=way)  # fmt: skip
     assert client.status(posted.job).status is JobStatus.OPEN
     assert client.balances().token == 80 * TOKEN
     assert client.balances().market_allowance == 0

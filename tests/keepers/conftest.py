@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.chain.conftest import fresh_world, world
+from tests.chain.conftest import fresh_world, ganache_world, world
 
-__all__ = ["fresh_world", "world"]
+__all__ = ["fresh_world", "ganache_world", "world"]

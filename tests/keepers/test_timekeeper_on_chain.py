@@ -103,6 +103,21 @@ def test_cycle__window_over__finalizes_and_pays(world: World) -> None:
     assert status(world, job) is JobStatus.FINALIZED
 
 
+def test_cycle__ganache__does_the_same(ganache_world: World) -> None:
+    world = ganache_world
+    idle, _ = world.post()
+    late, terms = world.post(attempts=2)
+    world.accept(terms)
+    done, done_terms = world.post()
+    world.accept(done_terms, RIVAL)
+    world.commit(done, RIVAL)
+    world.past(max(world.clock(job) for job in (idle, late, done)))
+    report = keeper(world).cycle()
+    assert (report.due, report.done) == (3, 3)
+    wanted = [JobStatus.REFUNDED, JobStatus.OPEN, JobStatus.FINALIZED]
+    assert [status(world, job) for job in (idle, late, done)] == wanted
+
+
 def test_cycle__at_the_clock_itself__belongs_to_the_mover(fresh_world: World) -> None:
     world = fresh_world
     job, _ = world.post()
@@ -445,6 +460,6 @@ def test_main__node_down__one_line_and_exit_1(world: World, tmp_path: Path) -> N
     assert output.count("\n") == 1
 
 
-def test_balance__roles__have_tokens(world: World) -> None:
+def test_balances__roles__have_tokens(world: World) -> None:
     at = world.chain.snapshot()
     assert world.chain.balances(world.address(RIVAL), at).token > 100 * TOKEN
