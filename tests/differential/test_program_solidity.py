@@ -25,7 +25,7 @@ def test_vectors__written_again__are_those_in_git(name: str) -> None:
 
 def test_machine_constants__each__have_the_value_of_the_spec() -> None:
     found = dict(re.findall(r"^\w+ constant (\w+) = ([^;]+);", MACHINE, re.MULTILINE))
-    assert len(found) > 30
+    assert len(found) >= 30
     for name, solidity in found.items():
         value = getattr(constants, name)
         if isinstance(value, bytes) and name.startswith("TAG_"):
