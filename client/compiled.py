@@ -23,7 +23,7 @@ import numpy as np
 from client.compiler.errors import BadModelFile
 from protocol.spec import encoding, legality
 from protocol.spec.errors import DecodeError, IllegalProgram, TensorMismatch
-from protocol.spec.trees import tensor_root, tensors_root
+from protocol.spec.trees import list_root, tensor_root
 from protocol.spec.types import Array, Program, TensorDecl
 
 FORMAT = "assay model 1"
@@ -70,20 +70,24 @@ class Compiled:
         return encoding.program_root(self.program)
 
     @cached_property
+    def constant_roots(self) -> tuple[Raw, ...]:
+        """The root of each constant."""
+        rows = zip(self.program.constants, self.constants, strict=True)
+        return tuple(tensor_root(decl, tensor) for decl, tensor in rows)
+
+    @cached_property
     def constants_root(self) -> Raw:
         """The root over all constants: 32 bytes."""
-        return tensors_root(self.program.constants, self.constants)
+        return list_root(self.constant_roots)
 
     @property
     def side(self) -> dict[str, Any]:
         """The side file as JSON data."""
-        decls = self.program.constants
-        roots = [tensor_root(d, t).hex() for d, t in zip(decls, self.constants, strict=True)]
         return {
             "format": FORMAT,
             "precision": self.precision,
             "program": self.root.hex(),
-            "constants": roots,
+            "constants": [root.hex() for root in self.constant_roots],
             "inputs": [_port_json(p) for p in self.inputs],
             "outputs": [_port_json(p) for p in self.outputs],
             "sources": list(self.sources),
@@ -163,7 +167,7 @@ class Compiled:
             if name not in names:
                 raise BadModelFile(f"{path} has no {name}")
             constants.append(_constant(f"{path}: {name}", decl, root, box.read(name)))
-        return cls(
+        out = cls(
             program,
             constants,
             tuple(_port(p) for p in side["inputs"]),
@@ -171,6 +175,9 @@ class Compiled:
             side["precision"],
             tuple(side["sources"]),
         )
+        # They were just computed: hashing is what takes long here.
+        vars(out)["constant_roots"] = tuple(map(bytes.fromhex, side["constants"]))
+        return out
 
 
 def _bind(port: Port, decl: TensorDecl, tensor: Array) -> Array:

@@ -31,6 +31,9 @@ from client.compiler.graph import (
 CHEAP = 3
 """Instructions and loads that are rather computed again than kept, over all operations."""
 
+LARGE = 160
+"""Instructions and loads after which a chain is cut: about what one template holds."""
+
 REACH = 48
 """Expressions a post may grow over while looking for the point where all paths meet."""
 
@@ -169,7 +172,11 @@ class Scheduler:
 
         Where all of them want it through one expression, that one is asked instead.
         """
-        if e in self.kept or e.constant or not isinstance(e, (Map, Gather)):
+        if e in self.kept or not isinstance(e, (Map, Gather)):
+            return False
+        if self.cost(e) > LARGE:
+            return True
+        if e.constant:
             return False
         only = self.consumers[e][0]
         if len(self.consumers[e]) == 1 and isinstance(only, Map) and only not in self.kept:

@@ -66,6 +66,13 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+_TRACE_ERRORS = (
+    *(RuntimeError, TypeError, ValueError, AssertionError, AttributeError, LookupError),
+    ArithmeticError,
+)
+"""What a module's own code, or the exporter, raises while it is traced."""
+
+
 def export(source: Source, example: Sequence[Any] | None) -> ExportedProgram:
     """The exported program of a module, of a ``.pt2`` file, or as given.
 
@@ -94,9 +101,14 @@ def _export_module(module: torch.nn.Module, example: Sequence[Any] | None) -> Ex
         raise CompileError("the module is in training mode: call .eval() first")
     try:
         with _quiet(), torch.no_grad():
-            return torch.export.export(module, tuple(example))
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+            return torch.export.export(module, tuple(map(_argument, example)))
+    except _TRACE_ERRORS as error:
         raise CompileError(f"torch.export cannot trace the module: {_line(error)}") from error
+
+
+def _argument(value: Any) -> Any:
+    """An example argument as PyTorch has it; NumPy's arrays are copied."""
+    return torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value
 
 
 def _line(error: BaseException) -> str:

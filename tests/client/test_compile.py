@@ -216,6 +216,17 @@ def test_compile__missing_or_broken_pt2__one_clear_line(module: Model, tmp_path:
         client.compile(path)
 
 
+def test_compile__error_in_the_module__one_clear_line() -> None:
+    message = _refusal(lambda x: x.no_such_method(), X)
+    assert "no_such_method" in message
+
+
+def test_compile__unused_input__kept_in_place() -> None:
+    compiled = client.compile(Fn(lambda x, y: y * 2).eval(), (X, KEEP.float()))
+    assert [p.shape for p in compiled.inputs] == [(3, 8), (3,)]
+    assert run(compiled, X, KEEP.float())[0].tolist() == [2.0, 0.0, 2.0]
+
+
 # --- inputs and files -----------------------------------------------------------------------------
 
 

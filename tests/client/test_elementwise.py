@@ -163,3 +163,12 @@ def test_compile__more_than_a_template_holds__split() -> None:
         return x
 
     assert len(kinds(check(long, X, rtol=1e-5, atol=1e-6))) >= 2
+
+
+def test_compile__very_long_chain__cut_into_operations() -> None:
+    def chain(x: Tensor) -> Tensor:
+        for _ in range(700):
+            x = x * 0.5 + 1
+        return x
+
+    assert len(kinds(check(chain, X, rtol=1e-6))) >= 6
