@@ -230,14 +230,17 @@ library Microcode {
     function _digit(uint256 radices, uint256 count, uint256 axis, uint256 n)
         private
         pure
-        returns (uint256)
+        returns (uint256 digit)
     {
-        unchecked {
-            if (axis >= count) revert NoSuchAxis(axis, count);
-            for (uint256 k = count - 1; k > axis; --k) {
-                n /= uint32(radices >> (224 - 32 * k));
+        if (axis >= count) revert NoSuchAxis(axis, count);
+        assembly ("memory-safe") {
+            // Bring the last radix to the low 32 bits, then walk up to that of `axis`.
+            radices := shr(shl(5, sub(8, count)), radices)
+            for { let k := sub(sub(count, 1), axis) } k { k := sub(k, 1) } {
+                n := div(n, and(radices, 0xFFFFFFFF))
+                radices := shr(32, radices)
             }
-            return n % uint32(radices >> (224 - 32 * axis));
+            digit := mod(n, and(radices, 0xFFFFFFFF))
         }
     }
 
