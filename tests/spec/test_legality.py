@@ -245,3 +245,16 @@ def test_cost__scattered_loads__count_a_proof_each() -> None:
     assert costs.cost(down).bytes > costs.cost(along).bytes + 60 * 512
 
 
+
+
+def test_cost__dot_in_many_short_runs__pays_for_each() -> None:
+    """Contracting along a digit of one element costs a gather a term, and is refused when long."""
+    t = EXAMPLES["mlp"].program.templates[2]
+
+    def split(v: View, outer: int) -> View:
+        first = replace(v.rdigits[-1], radix=outer, stride=v.rdigits[-1].stride)
+        return replace(v, rdigits=(first, replace(v.rdigits[-1], radix=1)))
+
+    dotted = replace(t, r=(70, 1), views=tuple(split(v, 70) for v in t.views))
+    legality.check_template(dotted)
+    assert costs.cost(dotted).gas > costs.cost(t).gas + 60 * costs.GAS_DOT_RUN
