@@ -22,6 +22,7 @@ from client.job_errors import (
 )
 from client.terms import Quote, Wishes, quote, terms_for
 from client.views import JobView, ProviderView, job_view
+from protocol.chain.abi import AbiError
 from protocol.chain.book import Book, JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call, Money
@@ -286,7 +287,7 @@ class Client:
         deadline = at.next_timestamp + PERMIT_SECONDS
         try:
             signature = self.chain.permit(wallet, market.address, price.price, deadline, at)
-        except (UnknownRefusal, NodeRefused):
+        except (UnknownRefusal, NodeRefused, AbiError):
             return None
         return market.post_with_permit(terms, locators, price.bounty, deadline, signature)
 

@@ -15,7 +15,13 @@ from protocol.chain.abi import interface
 from protocol.chain.config import ChainConfig
 from protocol.chain.contracts import Contracts, deal_values, raw_address
 from protocol.chain.deployment import Deployment, checksum
-from protocol.chain.errors import BlockUnavailable, NodeUnavailable, Reorganised, WrongChain
+from protocol.chain.errors import (
+    BlockUnavailable,
+    NodeRefused,
+    NodeUnavailable,
+    Reorganised,
+    WrongChain,
+)
 from protocol.chain.reverts import of_bytes
 from protocol.chain.rpc import CallReverted, Rpc
 from protocol.chain.state import (
@@ -160,9 +166,11 @@ class Chain:
 
     def snapshot(self) -> Snapshot:
         """The newest block.  Raises NodeUnavailable."""
-        latest, pending = self.rpc.many(
-            [("eth_getBlockByNumber", (which, False)) for which in ("latest", "pending")]
-        )
+        asked = [("eth_getBlockByNumber", (which, False)) for which in ("latest", "pending")]
+        try:
+            latest, pending = self.rpc.many(asked)
+        except NodeRefused:  # some nodes show no block that is not mined
+            latest, pending = self.rpc.many(asked[:1])[0], None
         if not isinstance(latest, dict):
             raise BlockUnavailable("the node knows no newest block: it is starting")
         time = quantity(latest["timestamp"])

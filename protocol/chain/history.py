@@ -36,7 +36,8 @@ class History:
         """The book at the end of block ``at``: the same object as long as nothing is undone.
 
         Raises Reorganised when ``at`` is no longer part of the chain (take a new snapshot),
-        NodeUnavailable, or HistoryBroken when a node left logs out twice.
+        NodeUnavailable, WrongChain when the chain was started anew, or HistoryBroken when a node
+        left logs out twice.
         """
         try:
             self._advance(at)
@@ -92,6 +93,9 @@ class History:
             kept.pop()
         if len(kept) == len(self._marks):
             return
+        if not kept:
+            # Deeper than any reorg that is remembered: is it the same chain at all?
+            self.chain.check()
         back = kept[-1][0] if kept else self._first - 1
         log.warning("blocks after %d were replaced: rolling back", back)
         self.book = self.book.rolled_back(back)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from protocol.chain.chain import Chain
-from protocol.chain.errors import NodeUnavailable, Reorganised, WrongChain
+from protocol.chain.errors import NodeRefused, NodeUnavailable, Reorganised, WrongChain
 from protocol.chain.reverts import WrongStatus
 from protocol.chain.wallet import Wallet
 from protocol.spec.job import JobStatus, bounty_of, claim_id, domain_separator, lock_of
@@ -75,6 +75,21 @@ def test_balances__account__has_all_of_its_money(world: World) -> None:
     assert (has.market_credit.token, has.registry_credit.native) == (0, 0)
     at = world.chain.snapshot()
     assert world.chain.allowance(who, world.deployment.market, at) == 3
+
+
+def test_snapshot__node_shows_no_pending_block__has_the_newest_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = world.chain.rpc._once
+
+    def shy(requests: Any) -> list[Any]:
+        if any(params[0] == "pending" for _, params in requests):
+            raise NodeRefused("pending blocks are not shown")
+        return list(real(requests))
+
+    monkeypatch.setattr(world.chain.rpc, "_once", shy)
+    at = world.chain.snapshot()
+    assert at.next_timestamp == at.timestamp
 
 
 def test_unbonding__started__is_ready_after_the_delay(world: World) -> None:

@@ -24,7 +24,7 @@ from client.job_errors import (
 from client.jobs import Client, Payment, Submitted
 from client.terms import Wishes
 from protocol.chain.errors import InsufficientFunds, NodeUnavailable, WalletError
-from protocol.chain.reverts import NotClient
+from protocol.chain.reverts import NotClient, UnknownRefusal
 from protocol.chain.transactions import Sender
 from protocol.chain.wallet import Wallet
 from protocol.spec import examples
@@ -134,6 +134,19 @@ def test_submit__no_allowance__is_paid_all_the_same(
     assert client.status(posted.job).status is JobStatus.OPEN
     assert client.balances().token == 80 * TOKEN
     assert client.balances().market_allowance == 0
+
+
+def test_submit__token_without_permits__is_approved_instead(
+    fresh_world: World, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = stranger(fresh_world, office)
+
+    def refuse(*arguments: object) -> None:
+        raise UnknownRefusal("reading eip712Domain", {"data": b""})
+
+    monkeypatch.setattr(client.chain, "permit", refuse)
+    posted = submit(client)
+    assert client.status(posted.job).status is JobStatus.OPEN
 
 
 def test_submit__credit_there__needs_no_token(fresh_world: World, office: Office) -> None:

@@ -324,12 +324,29 @@ def test_run__node_goes_away_and_comes_back__goes_on(
     assert runner.fatal is None
 
 
-def test_run__chain_started_anew__ends_with_the_error(world: World) -> None:
+def test_run__chain_started_anew__ends_with_the_error() -> None:
     stop = threading.Event()
-    other = replace(world.deployment, market=b"\1" * 20)
-    with pytest.raises(WrongChain, match="no contract"):
-        with Chain.connect(world.config(), other, stop):
-            pytest.fail("a chain without the market was taken")
+    with evm.anvil() as node:
+        port = int(node.url.rsplit(":", 1)[1])
+        with open_world(node, rpc_attempts=1, rpc_timeout=2.0) as world:
+            world.post()
+            chain = Chain.connect(world.config(KEEPER), world.deployment, stop)
+            watching = keeper(replace(world, chain=chain))
+            watching.cycle()
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            Runner(watching, 0.05, stop).run()
+        except WrongChain as error:
+            errors.append(error)
+
+    with chain, evm.anvil(port=port):
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join(SECONDS)
+    assert not thread.is_alive()
+    assert "no contract at" in str(errors[0])
 
 
 def test_check__healthy__says_what_it_found(world: World) -> None:
