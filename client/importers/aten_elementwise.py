@@ -35,6 +35,12 @@ for _name in ("floor", "ceil", "trunc", "round"):
     _rounding(_name)
 
 
+@lowers("tan")
+def _tan(c: Call) -> Expr:
+    x = c.x("self", F32)
+    return c.ops.apply("div", c.ops.apply("sin", x), c.ops.apply("cos", x))
+
+
 @lowers("atan2")
 def _atan2(c: Call) -> Expr:
     return c.ops.apply("atan2", c.x("self", F32), c.x("other", F32))
@@ -271,6 +277,12 @@ def _arange(c: Call) -> Expr:
         return c.ops.add(scaled, c.ops.literal(float(start), F32))
     scaled = c.ops.mul(at, c.ops.literal(int(step), I64))
     return c.ops.cast(c.ops.add(scaled, c.ops.literal(int(start), I64)), c.element)
+
+
+@lowers("eye", "eye.m")
+def _eye(c: Call) -> Expr:
+    row, column = c.g.coordinate(c.shape, 0), c.g.coordinate(c.shape, 1)
+    return c.ops.cast(c.ops.compare("eq", row, column), c.element)
 
 
 @lowers("tril", "triu")

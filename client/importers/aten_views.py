@@ -80,6 +80,20 @@ def _flip(c: Call) -> Expr:
     return c.g.slice(x, starts, [-1 if k in axes else 1 for k in range(x.rank)], x.shape)
 
 
+@lowers("diagonal")
+def _diagonal(c: Call) -> Expr:
+    x, offset = c.x(), int(c["offset"])
+    first, second = int(c["dim1"]) % x.rank, int(c["dim2"]) % x.rank
+    last = x.rank - 2
+    rest = iter(range(last))
+    starts = {first: max(0, -offset), second: max(0, offset)}
+    rows = [
+        (starts[k], ((last, 1),)) if k in starts else (0, ((next(rest), 1),))
+        for k in range(x.rank)
+    ]
+    return c.g.affine(x, c.shape, rows)
+
+
 @lowers("split_with_sizes", "split.Tensor", "chunk", "unbind.int")
 def _split(c: Call) -> tuple[Expr | None, ...]:
     x, axis = c.x(), c.axis()
@@ -153,6 +167,24 @@ def _gather(c: Call) -> Expr:
     index = _wrapped(c, c.x("index"), x.shape[axis])
     picks = [None if k == axis else k for k in range(x.rank)]
     return c.g.gather(x, picks, [index], c.shape, _pad_of(x))
+
+
+@lowers("index_put")
+def _index_put(c: Call) -> Expr:
+    """One index along one axis: a selection by coordinate."""
+    x, given = c.x(), list(c["indices"])
+    used = [k for k, i in enumerate(given) if i is not None]
+    if c["accumulate"] or len(used) != 1 or given[used[0]].count != 1:
+        raise c.refuse("only a write at one index of one axis, without accumulation")
+    axis, index = used[0], given[used[0]]
+    if index.element is Element.BOOL:
+        raise c.refuse("a bool mask selects a number of elements that depends on data")
+    values = c.x("values", x.element)
+    if values.rank >= x.rank - axis and index.rank == 0:
+        values = c.ops.unsqueeze(values, values.rank - (x.rank - 1 - axis))
+    at = c.g.coordinate(x.shape, axis)
+    here = c.ops.compare("eq", at, c.g.reshape(_wrapped(c, index, x.shape[axis]), ()))
+    return c.ops.select(here, values, x)
 
 
 @lowers("index.Tensor")

@@ -43,8 +43,9 @@ def lowers(*names: str) -> Callable[[Lowering], Lowering]:
 
 
 def families() -> list[str]:
-    """Names of the supported operators, without overloads."""
-    return sorted({name.partition(".")[0] for name in TABLE})
+    """Names of the supported operators that a person would write, without overloads."""
+    names = {name.partition(".")[0] for name in TABLE}
+    return sorted(name for name in names if not name.startswith("_") and ":" not in name)
 
 
 def element_of(dtype: torch.dtype, what: str) -> Element:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch._decomp import get_decompositions
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Node
@@ -34,7 +35,7 @@ _TORCH = str(Path(torch.__file__).parent)
 
 WHOLE = (
     *("linear", "matmul", "scaled_dot_product_attention", "layer_norm", "silu", "softplus"),
-    *("hardsigmoid", "hardswish", "leaky_relu", "elu", "rms_norm", "dropout"),
+    *("hardsigmoid", "hardswish", "leaky_relu", "elu", "rms_norm", "dropout", "eye"),
 )
 """Operators that PyTorch would decompose and that have a better lowering as a whole."""
 
@@ -65,6 +66,12 @@ def _quiet() -> Iterator[None]:
         warnings.simplefilter("ignore")
         yield
 
+
+FURTHER = (
+    *("upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "grid_sampler_2d"),
+    *("_native_batch_norm_legit", "_trilinear", "upsample_nearest1d", "upsample_linear1d"),
+)
+"""Operators that PyTorch can decompose, but does only if asked."""
 
 _TRACE_ERRORS = (
     *(RuntimeError, TypeError, ValueError, AssertionError, AttributeError, LookupError),
@@ -128,6 +135,7 @@ def _decomposed(exported: ExportedProgram) -> ExportedProgram:
             op = getattr(getattr(torch.ops.aten, name), overload)
             if op in table:
                 table.pop(op)
+    table.update(get_decompositions([getattr(torch.ops.aten, name) for name in FURTHER]))
     with _quiet(), torch.no_grad():
         out: ExportedProgram = exported.run_decompositions(table)
     return out

@@ -75,15 +75,24 @@ OTHERS: dict[str, Callable[[Tensor], Any]] = {
         F.adaptive_avg_pool2d(x, (7, 2)),
         F.adaptive_avg_pool2d(x, 1),
     ),
+    "resize": lambda x: (
+        F.interpolate(x, scale_factor=2),
+        F.interpolate(x, size=(5, 9), mode="bilinear"),
+        F.interpolate(x, scale_factor=2, mode="bicubic"),
+    ),
+    "instance norm": lambda x: F.instance_norm(x),
+    "diagonals": lambda x: (x.diagonal(1, 2, 3), x.diagonal(-1, 0, 1), torch.eye(7) @ x),
     "cumsum": lambda x: (x.cumsum(1), x.cumsum(2), x.long().cumsum(-1)),
     "partial writes": lambda x: (
         torch.select_scatter(x, x[:, 0] * 2, 1, 3),
         torch.slice_scatter(x, x[:, :2] * 2, 1, 1, 3),
         x.scatter(1, x.long()[:, :1] % 4, 5.0),
+        x.index_put((torch.tensor(1),), x[0] * 2),
+        x.index_copy(2, torch.tensor([3]), x[:, :, :1] * 2),
     ),
 }
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_compile__windows_and_writes__close_to_pytorch(name: str) -> None:
-    check(OTHERS[name], X, rtol=1e-6, atol=1e-6)
+    check(OTHERS[name], X, rtol=1e-5, atol=1e-4 if name == "diagonals" else 1e-5)
