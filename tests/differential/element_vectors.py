@@ -254,6 +254,16 @@ def map_vectors(count: int = 40) -> dict[str, object]:
     return {"calls": ["0x" + call.hex() for call in calls]}
 
 
+def random_post(rng: Random, dims: int, dtype: DType, acc: str) -> tuple[Instr, ...]:
+    """Mostly the fold's result as it is, converted if need be; else random code on it."""
+    result = "F" if dtype.is_float else "I"
+    if rng.random() < 0.2:
+        return random_code(rng, (), dims, 5, result, acc=acc)
+    if acc == result:
+        return (Instr(Op.ACC),)
+    return (Instr(Op.ACC), Instr(Op.I2F if result == "F" else Op.BITS, 0))
+
+
 def random_reduce(rng: Random, fold: Fold) -> Template:
     """A REDUCE over one to three digits, sometimes cut by ``live``, of random code."""
     shape = tuple(rng.randrange(1, 4) for _ in range(rng.randrange(3)))
@@ -271,14 +281,13 @@ def random_reduce(rng: Random, fold: Fold) -> Template:
     gives = "I" if fold in (Fold.ISUM, Fold.ARGMAX) else takes
     pre = random_code(rng, kinds, len(shape), rng.randrange(7, 14), takes, rdims=len(r))
     dtype = rng.choice(list(DType))
-    result = "F" if dtype.is_float else "I"
     return Template(
         Kind.REDUCE,
         dtype,
         shape,
         slots,
         views,
-        random_code(rng, (), len(shape), 5, result, acc=gives),
+        random_post(rng, len(shape), dtype, gives),
         pre,
         r,
         fold,
@@ -302,16 +311,13 @@ def random_dot(rng: Random) -> Template:
         inner = Digit(r[-1], 1)
         views.append(replace(v, rdigits=(*v.rdigits[:-1], inner), pad=rng.choice([0, 0, 1, -77])))
     dtype = rng.choice([DType.F32, DType.I64])
-    result = "F" if dtype.is_float else "I"
-    post = random_code(rng, (), len(shape), 5, result, acc="I")
-    if rng.random() < 0.7:
-        post = (Instr(Op.ACC),) if result == "I" else (Instr(Op.ACC), Instr(Op.I2F, 0))
+    post = random_post(rng, len(shape), dtype, "I")
     return Template(
         Kind.DOT, dtype, shape, slots, tuple(views), post, (), r, live_r=rng.choice([None, None, 2])
     )
 
 
-def fold_vectors(count: int = 30) -> dict[str, object]:
+def fold_vectors(count: int = 60) -> dict[str, object]:
     """Random elements of REDUCE, each fold in turn, and of DOT."""
     rng = Random(7)
     folds = [f for f in Fold if f is not Fold.NONE]
