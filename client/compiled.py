@@ -21,9 +21,10 @@ from typing import Any, Self
 import numpy as np
 
 from client.compiler.errors import BadModelFile
+from protocol.hashing import tensor_root
 from protocol.spec import encoding, legality
 from protocol.spec.errors import DecodeError, IllegalProgram, TensorMismatch
-from protocol.spec.trees import list_root, tensor_root
+from protocol.spec.trees import list_root
 from protocol.spec.types import Array, Program, TensorDecl
 
 FORMAT = "assay model 1"

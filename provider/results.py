@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from protocol.spec.trees import tensor_bytes, tensors_root
+from protocol.hashing import tensors_root
+from protocol.spec.trees import tensor_bytes
 from protocol.spec.types import Array, TensorDecl
 
 INDEX = "result.json"

@@ -9,12 +9,12 @@ templates and equal constants.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from protocol.spec.errors import ProgramError
-from protocol.spec.trees import tensor_root
 from protocol.spec.types import (
     Array,
     Digit,
@@ -88,7 +88,7 @@ class Builder:
     def __init__(self) -> None:
         self._constants: list[TensorDecl] = []
         self._values: list[Array] = []
-        self._roots: dict[tuple[bytes, int], int] = {}
+        self._shared: dict[tuple[TensorDecl, bytes], int] = {}
         self._inputs: list[TensorDecl] = []
         self._states: list[StateDecl] = []
         self._outputs: list[int] = []
@@ -103,12 +103,13 @@ class Builder:
         """A constant; one with the same bytes, shape and bound is shared."""
         value = np.asarray(value, order="C")  # keeps 0-d arrays 0-d
         decl = TensorDecl(dtype_of(value), value.shape, bound)
-        key = (tensor_root(decl, value), bound)
-        if key not in self._roots:
-            self._roots[key] = len(self._constants)
+        # Any collision-free key does; this one is far cheaper than the tensor's root.
+        key = (decl, hashlib.sha256(value.reshape(-1).view(np.uint8).data).digest())
+        if key not in self._shared:
+            self._shared[key] = len(self._constants)
             self._constants.append(decl)
             self._values.append(value)
-        return Ref(Source.CONST, self._roots[key])
+        return Ref(Source.CONST, self._shared[key])
 
     def input(self, dtype: DType, shape: Sequence[int]) -> Ref:
         self._inputs.append(TensorDecl(dtype, tuple(shape)))
