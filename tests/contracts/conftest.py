@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,9 +23,15 @@ def connection(anvil_node: EvmNode) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def deployed(connection: Any) -> tuple[Market, Deployment]:
-    """The contracts with a game that obeys everybody, and funded roles."""
-    return deploy_world(connection)
+def deployed(connection: Any) -> Iterator[tuple[Market, Deployment]]:
+    """The contracts with a game that obeys everybody, and funded roles.
+
+    Brownie collects garbage at every revert of the chain; what is loaded by now stays anyway.
+    """
+    world = deploy_world(connection)
+    gc.freeze()
+    yield world
+    gc.unfreeze()
 
 
 @pytest.fixture
