@@ -7,6 +7,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -155,14 +156,20 @@ def save_outputs(target: Path, outputs: Sequence[Array], names: Sequence[str]) -
         if target.suffix == ".npy":
             if len(outputs) != 1:
                 raise BadInput(f"got {len(outputs)} outputs for {target}: name a folder or .npz")
-            return [_whole(target, lambda f: np.save(f, outputs[0]))]
+            return [_whole(target, partial(_save, outputs[0]))]
         target.mkdir(parents=True, exist_ok=True)
         return [
-            _whole(target / f"{name}.npy", lambda f, array=array: np.save(f, array))  # type: ignore[misc]
+            _whole(target / f"{name}.npy", partial(_save, array))
             for name, array in zip(names, outputs, strict=True)
         ]
     except OSError as error:
         raise BadInput(f"cannot write to {target}: {error.strerror}") from error
+
+
+def _save(array: Array, file: IO[bytes]) -> None:
+    import numpy as np
+
+    np.save(file, array)
 
 
 def _whole(path: Path, write: Callable[[IO[bytes]], None]) -> Path:

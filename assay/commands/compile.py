@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import json
 import re
 import sys
 import time
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +74,7 @@ def compile_command(
         compiled = build(source, args, precision=precision)
     with working(f"writing {target}"):
         compiled.save(target)
-        found = summary(compiled, _constants_root(target))
+        found = summary(compiled)
     found |= {"file": str(target), "seconds": round(time.perf_counter() - started, 3)}
     if as_json:
         emit_json(found)
@@ -157,19 +155,7 @@ def _examples(texts: Sequence[str]) -> tuple[Any, ...]:
     return tuple(arrays)
 
 
-def _constants_root(path: Path) -> bytes:
-    """The root over the constants of a model just written, from the roots in it: hashing them
-    takes seconds, and was done.
-    """
-    from client.compiled import SIDE
-    from protocol.spec.trees import list_root
-
-    with zipfile.ZipFile(path) as box:
-        side = json.loads(box.read(SIDE))
-    return list_root(bytes.fromhex(root) for root in side["constants"])
-
-
-def summary(model: Compiled, constants_root: bytes) -> dict[str, Any]:
+def summary(model: Compiled) -> dict[str, Any]:
     """What a person wants to know of a model, for programs."""
     from protocol.spec.costs import MAX_BYTES, MAX_COST, cost
     from protocol.spec.workload import work_of
@@ -179,7 +165,7 @@ def summary(model: Compiled, constants_root: bytes) -> dict[str, Any]:
     work = work_of(program)
     return {
         "root": model.root,
-        "constantsRoot": constants_root,
+        "constantsRoot": model.constants_root,
         "precision": model.precision,
         "operations": sum(len(phase.instances) for phase in program.phases),
         "templates": len(program.templates),

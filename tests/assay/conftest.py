@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,11 @@ from assay import cli
 from client.compiled import Compiled, Port
 from protocol.spec.examples import mlp
 from protocol.spec.types import Array
-from tests.provider.conftest import Market, market
+from protocol.storage.process import NodeProcess
+from scripts import evm, tools
+from tests.provider.conftest import Market
 
-__all__ = ["Market", "market"]
+__all__ = ["Market"]
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,24 @@ def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
+    """One market for all tests of the command line; each posts its own jobs."""
+    directory = tmp_path_factory.mktemp("market")
+    deployment = directory / "deployment.json"
+    with (
+        evm.anvil() as node,
+        NodeProcess(directory / "ipfs-client") as client,
+        NodeProcess(directory / "ipfs-provider") as provider,
+    ):
+        command = [sys.executable, "-m", "scripts.deploy", "--url", node.url]
+        subprocess.run([*command, "--out", str(deployment)], check=True, cwd=tools.ROOT)
+        api = {"client": client.api, "provider": provider.api}
+        made = Market(node.url, deployment, directory, api)
+        made.fund(1, 1000)
+        yield made
 
 
 @pytest.fixture
