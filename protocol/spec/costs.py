@@ -55,7 +55,7 @@ GAS_FOLD: Final = 2_200
 GAS_DOT_TERM: Final = 50
 """One multiply-add of packed 8- or 16-bit values with its unpacking."""
 
-GAS_DOT_RUN: Final = 3_000
+GAS_DOT_RUN: Final = 4_500
 """One run of a DOT's innermost digit: both addresses, pads, gathering."""
 
 _INTEGER: Final = 500
