@@ -13,7 +13,7 @@ import sys
 import threading
 import warnings
 from types import ModuleType
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from protocol.spec.constants import BLOCK_BYTES, WORD
 
 Bytes = NDArray[np.uint8]
 
-WORTH_LOADING: Final = 8 << 20
+WORTH_LOADING: Final = 16 << 20
 """Bytes hashed by a process, from which on loading the kernels pays."""
 
 WORTH_A_CALL: Final = 2 * BLOCK_BYTES
@@ -74,6 +74,13 @@ class Loader:
         self._seen = 0
         self._tried = False
         self._kernel: Kernel | None = None
+
+    @classmethod
+    def of(cls, kernel: Kernel | None) -> Self:
+        """A loader that has decided: for this kernel, or for none."""
+        loader = cls()
+        loader._tried, loader._kernel = True, kernel
+        return loader
 
     def kernel(self, size: int) -> Kernel | None:
         """What to hash the next ``size`` bytes with; None for the plain functions."""
