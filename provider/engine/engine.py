@@ -37,7 +37,7 @@ from provider.engine.kernels import Kernels
 from provider.engine.lowering import TORCH, literals_of
 from provider.engine.operation import Operation
 from provider.engine.plan import BodyPlan, plan_body
-from provider.engine.pool import Pool
+from provider.engine.pool import Pool, single_threaded
 from provider.engine.selftest import kernels_for
 
 Tensor = torch.Tensor
@@ -167,9 +167,20 @@ class Engine:
         ``inputs`` match the declarations (TensorMismatch otherwise); ``steps`` gives the steps of
         each phase (default: the maxima; LimitExceeded beyond them); ``seed`` is an i64.
         """
+        check_tensors("input", self.program.inputs, inputs)
+        wanted = check_steps(self.program, steps)
+        with single_threaded():
+            return self._run(inputs, wanted, seed, observe, progress)
+
+    def _run(
+        self,
+        inputs: Sequence[Array],
+        wanted: Sequence[int],
+        seed: int,
+        observe: Observer | None,
+        progress: Progress | None,
+    ) -> list[Array]:
         program = self.program
-        check_tensors("input", program.inputs, inputs)
-        wanted = check_steps(program, steps)
         raw = [as_tensor(x, self.device).reshape(-1) for x in inputs]
         self._inputs = [canonical_copy(x) for x in raw]
         states = self._initial(raw)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -14,6 +15,18 @@ from provider.engine.arena import Arena
 T = TypeVar("T")
 R = TypeVar("R")
 Work = Callable[[Arena, T], None]
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """torch computes in the caller's thread alone: tiles are too small to share, and its waiting
+    threads would spin."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Pool:
@@ -78,7 +91,8 @@ class Pool:
 
     def everywhere(self, work: Callable[[Arena], R]) -> list[R]:
         """``work(arena)`` once in the caller's thread and once in each worker."""
-        results = [work(self.arena())]
+        with single_threaded():
+            results = [work(self.arena())]
         if self.threads > 1:
             met = threading.Barrier(self.threads)
 
