@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
 import click
 
-from assay.exits import EXPECTED, report
+from assay.exits import EXPECTED, OK, report
 
 VERBS: dict[str, tuple[str, str]] = {
     # verb: (module, one line for --help)
@@ -70,11 +71,25 @@ def main(argv: list[str] | None = None) -> int:
 
     Anything else is a defect: its traceback is Python's, its exit code 1.
     """
+    stdout = sys.stdout
     try:
         result: Any = cli.main(args=argv, prog_name="assay", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _reader_gone()
+    except SystemExit:
+        if sys.stdout is stdout:
+            raise
+        return _reader_gone()  # click answers a closed pipe by another stdout and an exit
     except EXPECTED as error:
         return report(error)
     return result if isinstance(result, int) else 0
+
+
+def _reader_gone() -> int:
+    """Whoever read has what it wanted; Python must not complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return OK
 
 
 if __name__ == "__main__":

@@ -117,7 +117,6 @@ def code_of(error: AssayError) -> int:
 
 EXPECTED = (
     AssayError,
-    BrokenPipeError,
     KeyboardInterrupt,
     click.ClickException,
     click.exceptions.Abort,
@@ -141,9 +140,9 @@ def report(error: BaseException) -> int:
         hint = f" (see {context.command_path} --help)" if context is not None else ""
         click.echo(f"error: {' '.join(error.format_message().split())}{hint}", err=True)
         return USAGE
-    if isinstance(error, AssayError):
-        code = code_of(error)
-        text = " ".join(str(error).split()) or type(error).__name__
-        click.echo("interrupted" if code == INTERRUPTED else f"error: {text}", err=True)
-        return code
-    return OK  # a closed pipe: whoever read has what it wanted
+    if not isinstance(error, AssayError):
+        raise error
+    code = code_of(error)
+    text = " ".join(str(error).split()) or type(error).__name__
+    click.echo("interrupted" if code == INTERRUPTED else f"error: {text}", err=True)
+    return code

@@ -128,7 +128,7 @@ def _once(chain: Chain, config: KeeperConfig, as_json: bool) -> None:
     if report.failed:
         from assay.exits import REFUSED
 
-        sys.exit(REFUSED)
+        raise click.exceptions.Exit(REFUSED)
 
 
 def _serve(chain: Chain, config: KeeperConfig, stop: threading.Event) -> None:

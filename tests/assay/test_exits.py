@@ -116,9 +116,9 @@ def test_report__an_interrupt__is_130(
     assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_report__a_closed_pipe__is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert exits.report(BrokenPipeError()) == exits.OK
-    assert capsys.readouterr() == ("", "")
+def test_report__a_defect__is_not_swallowed() -> None:
+    with pytest.raises(ZeroDivisionError):
+        exits.report(ZeroDivisionError())
 
 
 def test_docstring__every_code__is_described() -> None:

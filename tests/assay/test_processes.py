@@ -124,3 +124,20 @@ def test_status_follow__an_interrupt__ends_with_130_and_one_word(
         assert ends(process, signal.SIGINT) == exits.INTERRUPTED
         assert process.lines[-1] == "interrupted"
     assert assay("cancel", job, env=env).code == 0
+
+
+@pytest.mark.chain
+def test_devnet__until_an_interrupt__is_a_market_for_other_terminals(
+    assay: Assay, tmp_path: Path
+) -> None:
+    given = ("--dir", str(tmp_path / "net"), "--providers", "0", "--port", "0")
+    with running(tmp_path, {}, "devnet", *given) as process:
+        process.wait_for(lambda line: "ready" in line, "the word 'ready'", START_SECONDS)
+        lines = (tmp_path / "net" / "env").read_text().splitlines()
+        env = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+        assert assay("wallet", "--json", env=env).json["token"] == 1000 * 10**18
+        assert assay("ipfs", "status", "--json", env=env).code == 0
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert ends(process, signal.SIGINT) == 0
+        assert process.lines[-1] == "devnet: stopped"
+        assert psutil.wait_procs(children, timeout=10)[1] == []

@@ -229,4 +229,6 @@ def test_compile_and_run__a_text_model__embeds_sentences_in_batches(
     done = assay("run", "m.assay", "--text", "far too many words for a model of eight tokens here")
     assert done.code == 0
     assert "cut" in done.err
+    three = [part for text in sentences for part in ("--text", text)]
+    assay("submit", "m.assay", *three, "--price", "1").fails(2, "3 sentences", "--batch 3")
     assay("run", "m.assay", "--text", "  ", "--input", "v.npy").fails(2, "--input and --text")

@@ -82,6 +82,12 @@ def test_assay__a_missing_argument__is_one_line(assay: Assay) -> None:
     assay("status").fails(2, "JOB", "assay status --help")
 
 
+def test_assay__a_reader_that_goes_away__is_no_error() -> None:
+    command = f"set -o pipefail; {sys.executable} -m assay.cli compile --help | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_version__is_printed(assay: Assay) -> None:
     done = assay("--version")
     assert done.code == 0
