@@ -18,6 +18,7 @@ from torch._decomp import get_decompositions
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Node
+from torch.utils._pytree import tree_map
 
 from client.compiler.errors import CompileError, UnsupportedOperator
 from client.compiler.graph import Element, Expr, Graph
@@ -108,14 +109,17 @@ def _export_module(module: torch.nn.Module, example: Sequence[Any] | None) -> Ex
         raise CompileError("the module is in training mode: call .eval() first")
     try:
         with _quiet(), torch.no_grad():
-            return torch.export.export(module, tuple(map(_argument, example)))
+            return torch.export.export(module, tree_map(_argument, tuple(example)))
     except _TRACE_ERRORS as error:
         raise CompileError(f"torch.export cannot trace the module: {_line(error)}") from error
 
 
 def _argument(value: Any) -> Any:
-    """An example argument as PyTorch has it; NumPy's arrays are copied."""
-    return torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value
+    """An example argument as PyTorch has it: a copy, because the exporter takes one tensor that is
+    passed twice for one input."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(np.array(value))
+    return value.detach().clone() if isinstance(value, torch.Tensor) else value
 
 
 def _line(error: BaseException) -> str:

@@ -19,6 +19,7 @@ import client
 from client.compiled import Compiled
 from client.compiler.errors import BadModelFile, CompileError, UnsupportedOperator
 from client.models.minilm import Config, MiniLM
+from protocol.spec import interpreter
 from protocol.spec.errors import TensorMismatch
 from tests.client.running import Fn, run
 
@@ -311,3 +312,15 @@ def test_load__altered_members__named(compiled: Compiled, tmp_path: Path) -> Non
     for name, data, words in cases:
         with pytest.raises(BadModelFile, match=words.replace("(", r"\(")):
             Compiled.load(_rewritten(compiled, path, name, data))
+
+
+def test_compile__one_tensor_passed_twice__stays_two_inputs() -> None:
+    class Minus(torch.nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return x * 2.0 - y
+
+    same = torch.ones(3)
+    made = client.compile(Minus().eval(), (same, same))
+    x, y = np.array([1, 2, 3], np.float32), np.array([5, 7, 11], np.float32)
+    (got,) = interpreter.run(made.program, made.constants, made.bind(x, y))
+    assert got.tobytes() == (x * 2 - y).tobytes()
