@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IDisputeGame} from "../interfaces/IDisputeGame.sol";
+import {IJudge} from "../interfaces/IJudge.sol";
 import {IJobMarket} from "../interfaces/IJobMarket.sol";
 import {IProviderRegistry} from "../interfaces/IProviderRegistry.sol";
 import {ClaimId, JobHash} from "../types/Ids.sol";
@@ -11,7 +11,7 @@ import {Deal, Payout} from "../types/JobTerms.sol";
 /// @title A judge without a trial
 /// @notice For tests only: whoever calls it is the judge. It shows that everything a dispute game
 /// does to the market goes through the six calls below.
-contract MockDisputeGame is IDisputeGame {
+contract MockDisputeGame is IJudge {
     address public immutable MARKET;
     address public immutable REGISTRY;
 
