@@ -98,6 +98,15 @@ def _mend_zeros(
     return out
 
 
+def clamp_float(arena: Arena, x: Tensor, limit: float, low: bool) -> Tensor:
+    """FMAX (``low``) or FMIN with a limit that is no NaN and, but for FMAX with +0, no zero."""
+    out = arena.get(F32, tuple(x.shape))
+    if low:
+        torch.clamp(x, min=limit, out=out)
+        return out.add_(0.0) if limit == 0 else out
+    return torch.clamp(x, max=limit, out=out)
+
+
 def f2i(arena: Arena, x: Tensor) -> Tensor:
     """RINT, then saturate to int64; NaN gives 0."""
     r = torch.round(x)
@@ -348,6 +357,7 @@ class Kernels:
     def __init__(self) -> None:
         self.table: dict[Op, Kernel] = dict(FAST)
         self.rint_clamped: Callable[[Arena, Tensor, int], Tensor] = rint_clamped
+        self.clamp_float: Callable[[Arena, Tensor, float, bool], Tensor] | None = clamp_float
         self.canonical: Callable[[Tensor], Tensor] = canonical_
         self.disabled: dict[str, str] = {}
         self.int_mm = {"narrow": True, "full": True}
@@ -362,6 +372,8 @@ class Kernels:
                 self.rint_clamped = exact_rint_clamped
                 self.canonical = exact_canonical_
                 self.table[Op.F2I] = exact(Op.F2I)
+            case "CLAMP_FLOAT":
+                self.clamp_float = None
             case "FOLD":
                 self.fast_folds = False
             case "INT_MM":

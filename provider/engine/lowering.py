@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
 
+from protocol.spec.assembler import bits_f32
 from protocol.spec.microcode import Op, signature
 from protocol.spec.types import DType, Fold, Instr, Kind, Template
 from provider.engine.arena import Arena
+from provider.engine.intervals import FULL, INT32, Interval, span_of
 from provider.engine.kernels import (
     BOOL,
     F32,
-    F64,
     I32,
     I64,
     SATURATED,
@@ -40,13 +42,8 @@ TORCH: dict[DType, torch.dtype] = {
     DType.I8: torch.int8,
 }
 
-FULL = (-(1 << 63), (1 << 63) - 1)
-INT32 = (-(1 << 31), (1 << 31) - 1)
 HELD = 1 << 24
 """Integers up to this are exact in f32."""
-
-Interval = tuple[int, int]
-
 
 class Frame(Protocol):
     """What code sees of the tile it computes."""
@@ -70,13 +67,15 @@ Regs = list[Tensor]
 class Reg:
     """What is known of a register: its tensor's dtype and, for integers, an interval.
 
-    An integer register may be held in f32 (``held``), integral and at most 2^24 in magnitude.
+    An integer register may be held in f32 (``held``), integral and at most 2^24 in magnitude; the
+    sum of a DOT that is only converted arrives converted (``rounded``).
     """
 
     dtype: torch.dtype
     span: Interval = FULL
     literal: int | None = None
     held: bool = False
+    rounded: bool = False
 
     @property
     def fits32(self) -> bool:
@@ -118,15 +117,16 @@ def acc_span(t: Template, pre: Reg | None) -> Interval:
     return FULL
 
 
-def acc_dtype(t: Template, pre: Reg | None) -> torch.dtype:
-    """Type in which the post code receives ACC: f64 where it is only converted to f32."""
+def acc_reg(t: Template, pre: Reg | None) -> Reg:
+    """What the post code receives as ACC: f32 where a DOT's sum is only converted to that."""
+    span = acc_span(t, pre)
     if t.kind is Kind.DOT:
         accs = {n for n, ins in enumerate(t.post) if ins.op == Op.ACC}
-        uses = [ins.op for ins in t.post if accs & set(_reads(ins))]
-        only_converted = bool(uses) and set(uses) == {int(Op.I2F)}
-        return F64 if only_converted and len(t.post) - 1 not in accs else I64
+        uses = {ins.op for ins in t.post if accs & set(_reads(ins))}
+        rounded = uses == {int(Op.I2F)} and len(t.post) - 1 not in accs
+        return Reg(F32, span, rounded=True) if rounded else Reg(I64, span)
     is_float = pre is not None and pre.dtype is F32 and not pre.held
-    return F32 if is_float and t.fold is not Fold.ARGMAX else I64
+    return Reg(F32 if is_float and t.fold is not Fold.ARGMAX else I64, span)
 
 
 def _reads(ins: Instr) -> tuple[int, ...]:
@@ -134,67 +134,6 @@ def _reads(ins: Instr) -> tuple[int, ...]:
     return tuple(
         n for kind, n in zip(kinds, (ins.a, ins.b, ins.c), strict=True) if kind in "IF"
     )
-
-
-def _corners(fn: Callable[[int, int], int], a: Interval, b: Interval) -> Interval:
-    values = [fn(x, y) for x in a for y in b]
-    return _checked(min(values), max(values))
-
-
-def _checked(low: int, high: int) -> Interval:
-    """The interval, or everything if it may have wrapped."""
-    return (low, high) if FULL[0] <= low and high <= FULL[1] else FULL
-
-
-def _bits_span(a: Interval, b: Interval) -> Interval:
-    """Of OR and XOR: sign-extended values of n bits stay values of n bits."""
-    width = max(x.bit_length() for x in (*a, *b))
-    return (0 if a[0] >= 0 and b[0] >= 0 else -(1 << width)), (1 << width) - 1
-
-
-def span_of(op: Op, a: Interval, b: Interval, c: Interval, imm: int) -> Interval:
-    """Interval of an integer instruction's result from those of its operands."""
-    match op:
-        case Op.ADD:
-            return _checked(a[0] + b[0], a[1] + b[1])
-        case Op.SUB:
-            return _checked(a[0] - b[1], a[1] - b[0])
-        case Op.MUL:
-            return _corners(lambda x, y: x * y, a, b)
-        case Op.NEG:
-            return _checked(-a[1], -a[0])
-        case Op.DIV if b[0] == b[1] > 0:
-            return a[0] // b[0], a[1] // b[0]
-        case Op.MOD if b[0] == b[1] > 0:
-            return 0, b[0] - 1
-        case Op.MIN:
-            return min(a[0], b[0]), min(a[1], b[1])
-        case Op.MAX:
-            return max(a[0], b[0]), max(a[1], b[1])
-        case Op.AND if a[0] >= 0 or b[0] >= 0:
-            return 0, min(x[1] for x in (a, b) if x[0] >= 0)
-        case Op.AND | Op.OR | Op.XOR:
-            return _bits_span(a, b)
-        case Op.NOT:
-            return ~a[1], ~a[0]
-        case Op.SHL if b[0] == b[1] and 0 <= b[0] < 63:
-            return _checked(a[0] << b[0], a[1] << b[0])
-        case Op.SHR if b[0] == b[1] and 0 <= b[0] < 64:
-            return a[0] >> b[0], a[1] >> b[0]
-        case Op.USHR if a[0] >= 0:
-            return 0, a[1]
-        case Op.EQ | Op.LT | Op.LE | Op.FEQ | Op.FLT | Op.FLE:
-            return 0, 1
-        case Op.CLAMP:
-            return max(min(a[0], imm), -imm), min(max(a[1], -imm), imm)
-        case Op.SELI:
-            return min(b[0], c[0]), max(b[1], c[1])
-        case Op.BITS:
-            return INT32
-        case Op.EXPONENT:
-            return -200, 201
-        case _:
-            return FULL
 
 
 _BOOLEAN = (Op.EQ, Op.LT, Op.LE, Op.FEQ, Op.FLT, Op.FLE)
@@ -308,6 +247,8 @@ class Lowering:
         if op in (Op.F2I, Op.CLAMP, Op.I2F, Op.CONSTHI, Op.LDEXP):
             return self._special(n, op, ins)
         kernel = self.kernels.table[op]
+        if op in (Op.FMIN, Op.FMAX) and self._limit(n, op, ins):
+            return Reg(F32)
         if "I" not in kinds:  # floats in
             self._call(n, kernel, *((k, None) for k in _reads(ins)))
             if result == "F":
@@ -321,6 +262,21 @@ class Lowering:
             self._call(n, kernel, self._integer(ins.a))
             return Reg(F32)
         return self._integers(n, op, ins)
+
+    def _limit(self, n: int, op: Op, ins: Instr) -> bool:
+        """FMIN or FMAX with a literal as torch's clamp, which is exact for one that is no zero and
+        no NaN (no ambiguous pair), and for max(x, +0) once + 0.0 has made its zeros positive."""
+        clamp, low = self.kernels.clamp_float, op is Op.FMAX
+        for value, limit in ((ins.a, ins.b), (ins.b, ins.a)):
+            literal = self.code[limit]
+            if literal.op != Op.CONSTF or clamp is None:
+                continue
+            number, rest = bits_f32(literal.imm), literal.imm & 0x7FFFFFFF
+            if rest > 0x7F800000 or (rest == 0 and (op is Op.FMIN or literal.imm != 0)):
+                continue
+            self._call(n, partial(clamp_to, clamp, number, low), (value, None))
+            return True
+        return False
 
     def _condition(self, k: int) -> tuple[int, torch.dtype | None]:
         """A register as a condition: any dtype will do."""
@@ -384,6 +340,8 @@ class Lowering:
                 return Reg(I64, (0, t.terms - 1))
             case Op.ACC:
                 assert self.acc is not None, "ACC outside post is illegal"
+                if self.acc.rounded:
+                    return self.acc  # its I2F reads it
                 self._emit(n, lambda frame, regs: frame.acc())
                 return self.acc
             case _:
@@ -417,7 +375,9 @@ class Lowering:
                 self._call(n, self.kernels.table[op], (ins.a, None), b)
                 return Reg(F32)
             case Op.I2F:
-                if a.held:  # only the sign of a zero can differ
+                if a.rounded:
+                    self._emit(n, lambda frame, regs: frame.acc())
+                elif a.held:  # only the sign of a zero can differ
                     zero = self._as_zero()
                     self._call(n, self.kernels.table[Op.FADD], (ins.a, None), (zero, None))
                 else:
@@ -474,6 +434,13 @@ class Lowering:
             return Reg(F32, span, held=True)
         self._call(n, lambda arena, x: clamp_int(arena, x, bound), self._integer(ins.a))
         return Reg(I32 if a.fits32 else I64, span)
+
+
+def clamp_to(
+    clamp: Callable[..., Tensor], limit: float, low: bool, arena: Arena, x: Tensor
+) -> Tensor:
+    """A kernel of one operand from ``Kernels.clamp_float``."""
+    return clamp(arena, x, limit, low)
 
 
 def lower(

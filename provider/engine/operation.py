@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -12,7 +13,7 @@ from provider.engine import dot, folds
 from provider.engine.arena import Arena
 from provider.engine.grid import Ranges, tiles
 from provider.engine.kernels import F32, I64, Kernels
-from provider.engine.lowering import Reg, acc_dtype, acc_span, lower
+from provider.engine.lowering import Reg, acc_reg, lower
 from provider.engine.pool import Pool
 from provider.engine.tile import Geometry, TileFrame, bury, live_terms, store
 
@@ -23,6 +24,21 @@ TILE = 1 << 15
 
 DEVICE_TILE = 1 << 24
 """Elements of a tile on other devices: bounds memory only."""
+
+
+def _parts(
+    ranges: Ranges, acc: Tensor | None, limit: int
+) -> Iterator[tuple[Ranges, Tensor | None]]:
+    """A box in parts of at most ``limit`` elements, each with its part of ACC: a matrix product
+    wants larger tiles than what follows it."""
+    sizes = [b - a for a, b in ranges]
+    if acc is None or math.prod(sizes) <= limit:
+        yield ranges, acc
+        return
+    for part in tiles(sizes, limit):
+        box = tuple((a + x, a + y) for (a, _), (x, y) in zip(ranges, part, strict=True))
+        whole = acc.shape == (1,)
+        yield box, acc if whole else acc[tuple(slice(x, y) for x, y in part)]
 
 
 class Operation:
@@ -38,11 +54,11 @@ class Operation:
         pre = self.pre.out if self.pre else None
         self.acc: Reg | None = None
         if t.kind is not Kind.MAP:
-            self.acc = Reg(acc_dtype(t, pre), acc_span(t, pre))
+            self.acc = acc_reg(t, pre)
         self.post = lower(t, kernels, device, pre=False, acc=self.acc)
-        limit = TILE if device.type == "cpu" else DEVICE_TILE
+        self.limit = TILE if device.type == "cpu" else DEVICE_TILE
         share = t.terms if t.kind is Kind.REDUCE else 1
-        self.tiles: list[Ranges] = list(tiles(self.g.grid.radices, max(1, limit // share)))
+        self.tiles: list[Ranges] = list(tiles(self.g.grid.radices, max(1, self.limit // share)))
         self.dot = dot.DotPlan.of(self.g) if t.kind is Kind.DOT else None
         if self.dot is not None:
             self.tiles = self.dot.tiles
@@ -69,10 +85,11 @@ class Operation:
             if self.t.kind is not Kind.MAP:
                 inner = TileFrame(self.g, operands, scalars, ranges, arena, folding=True)
                 acc = self._accumulate(inner, live, prepared)
-            frame = TileFrame(self.g, operands, scalars, ranges, arena, acc=acc)
-            value = self.post.run(frame)
-            store(self.g, out, ranges, bury(frame, value))
-            arena.put(value)
+            for box, part in _parts(ranges, acc, self.limit):
+                frame = TileFrame(self.g, operands, scalars, box, arena, acc=part)
+                value = self.post.run(frame)
+                store(self.g, out, box, bury(frame, value))
+                arena.put(value)
             if acc is not None:
                 arena.put(acc if acc._base is None else acc._base)
 

@@ -20,6 +20,7 @@ from protocol.spec.operations import fold_last
 from protocol.spec.types import Array, Fold
 from provider.engine import folds
 from provider.engine.arena import Arena
+from provider.engine.dot import int_mm
 from provider.engine.kernels import (
     F32,
     F64,
@@ -186,6 +187,28 @@ def check_conversions(kernels: Kernels, arena: Arena) -> bool:
     return clean.tobytes() == want.tobytes()
 
 
+def check_clamp_float(kernels: Kernels, arena: Arena) -> bool:
+    """FMIN and FMAX with every special literal that the lowering gives to torch's clamp."""
+    x: Any = _vectors("F")[0]
+    t = torch.from_numpy(x).to(arena.device)
+    clamp = kernels.clamp_float
+    if clamp is None:
+        return False
+    for word in SPECIAL_BITS:
+        limit: Any = np.array([word], np.uint32).view(np.float32)
+        if np.isnan(limit[0]):
+            continue
+        if (limit[0] != 0 or word == 0) and not _same(
+            clamp(arena, t, float(limit[0]), True), f32.maximum(x, limit)
+        ):
+            return False
+        if limit[0] != 0 and not _same(
+            clamp(arena, t, float(limit[0]), False), f32.minimum(x, limit)
+        ):
+            return False
+    return True
+
+
 def check_folds(arena: Arena) -> bool:
     """MAX, MIN, ARGMAX and FSUM of rows of every length up to 40, torch's fast ones included."""
     x: Any = _vectors("F")[0]
@@ -206,15 +229,14 @@ def check_int_mm(arena: Arena, low: int, high: int) -> bool:
     rng = np.random.default_rng(11)
     for m, k, n in ((17, 64, 16), (32, 383, 40), (33, 1024, 64), (64, 96, 8)):
         cases = [(a, b) for a in (-128, 127) for b in (low, high)]
-        pairs = [(np.full((m, k), a), np.full((k, n), b)) for a, b in cases]
+        pairs: list[Any] = [(np.full((m, k), a), np.full((k, n), b)) for a, b in cases]
         pairs.append((rng.integers(-128, 128, (m, k)), rng.integers(low, high + 1, (k, n))))
         for a, b in pairs:
             left = torch.from_numpy(a.astype(np.int8)).to(arena.device)
             right = torch.from_numpy(b.astype(np.int8)).to(arena.device)
             want = a.astype(np.int64) @ b.astype(np.int64)
-            for layout in (right, right.t().contiguous().t()):
-                if not _same(torch._int_mm(left, layout), want):
-                    return False
+            if not _same(int_mm(left, right.t().contiguous(), arena), want):
+                return False
     return True
 
 
@@ -238,6 +260,8 @@ def check_all(kernels: Kernels, arena: Arena) -> dict[str, str]:
             failed[op.name] = "differs from the specification"
     if not check_conversions(kernels, arena):
         failed["CONVERT"] = "differs from the specification"
+    if not check_clamp_float(kernels, arena):
+        failed["CLAMP_FLOAT"] = "differs from the specification"
     if not check_folds(arena):
         failed["FOLD"] = "differs from the specification"
     if not check_int_mm(arena, -64, 63):
