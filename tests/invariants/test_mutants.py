@@ -98,10 +98,10 @@ LONG = (
         "_registry.unlock(s.provider, token, 0, deal.workMs, true);",
     ),
     Mutant(
-        "bounty not asked for",
+        "deposits count double",
         "JobMarket.sol",
-        "if (msg.value != bounty) revert WrongBounty(msg.value, bounty);",
-        "bounty = 0;",
+        "_credit(msg.sender, amount, msg.value);",
+        "_credit(msg.sender, amount, 2 * msg.value);",
     ),
     Mutant(
         "credit spent but kept",
