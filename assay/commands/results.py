@@ -107,7 +107,7 @@ def verify_command(job: str, backend: str, reference: str | None, as_json: bool)
         "seconds": round(time.perf_counter() - started, 3),
     }
     if reference is not None:
-        found["cosine"] = _cosines(seen[0].inputs, verified.outputs)
+        found["cosine"] = cosines(seen[0].inputs, verified.outputs)
     if as_json:
         emit_json(found)
         return
@@ -147,7 +147,7 @@ def _compute(
     return again
 
 
-def _cosines(inputs: list[Array], outputs: list[Array]) -> dict[str, Any]:
+def cosines(inputs: list[Array], outputs: list[Array]) -> dict[str, Any]:
     """Cosines of a job's vectors to those of the fp32 model, over rows that hold tokens."""
     import numpy as np
 

@@ -8,7 +8,7 @@ import click
 
 from assay.errors import BadInput
 from assay.kinds import ADDRESS, AMOUNT, SOME
-from assay.output import emit_json, json_option, pairs, say
+from assay.output import emit_json, json_option, pairs, say, working
 from assay.session import account, address_text, market, native, outcome_json, tokens
 
 
@@ -27,6 +27,7 @@ def wallet_command(ctx: click.Context, other: bytes | None, as_json: bool) -> No
     assay wallet mint 1000             play money, on a local chain
     assay wallet withdraw              take all credits out
     assay wallet approve 50            let the market take 50 tokens
+    assay wallet deposit 50            or bring them in advance
     """
     if ctx.invoked_subcommand is None:
         _show(other, as_json)
@@ -118,6 +119,26 @@ def approve(amount: int, spender: str, as_json: bool) -> None:
         call = me.chain.contracts.token.approve(to, amount)
         outcome = me.send(call, f"approve {tokens(amount)} for the {spender}")
     _done(as_json, outcome, f"the {spender} may take {tokens(amount)}")
+
+
+@wallet_command.command(short_help="bring money in for later jobs")
+@click.argument("amount", type=AMOUNT)
+@click.option("--native", "wei", type=AMOUNT, default="0", help="Native money, for bounties.")
+@json_option
+def deposit(amount: int, wei: int, as_json: bool) -> None:
+    """Bring money to the market in advance: jobs paid from credit cost the least gas."""
+    from client.jobs import Client
+
+    with account() as me:
+        if amount:
+            me.need_tokens(amount, "the deposit")
+        if wei:
+            me.need_native(wei, "the deposit")
+        with working("deposit"):
+            outcome = Client(me.chain, sender=me.sender).deposit(amount, wei)
+        me.refresh()
+    credit = me.balances.market_credit
+    _done(as_json, outcome, f"the credit is {tokens(credit.token)} and {native(credit.native)}")
 
 
 @wallet_command.command(short_help="send tokens to another account")

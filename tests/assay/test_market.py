@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -228,3 +229,46 @@ def test_verify__a_wrong_result__is_one_line_and_exit_code_9(
     done = assay("verify", job, env=env)
     done.fails(exits.WRONG_RESULT, "1 of 15 elements", "(1, 2)")
     assay("verify", job, "--backend", "torch", "--json", env=env).fails(exits.WRONG_RESULT)
+
+
+def test_wallet_deposit__brought_in_advance__pays_for_a_job(
+    assay: Assay, env_of: EnvOf, model_file: Path, input_file: Path
+) -> None:
+    env = env_of(CLIENT)
+    assert assay("wallet", "deposit", "2", "--native", "0.01", env=env).code == 0
+    job = submit(assay, env, model_file, input_file, "--pay", "credit")
+    assert assay("cancel", job, env=env).code == 0
+    assert assay("wallet", "withdraw", env=env).code == 0
+    assay("wallet", "deposit", "1000000", env=env).fails(exits.MONEY, "1,000,000 ADT")
+    assay("wallet", "deposit", "0", env=env).fails(exits.REFUSED, "NothingToDeposit")
+
+
+def test_submit_wait__a_job_that_is_done__tells_each_step_and_ends_well(
+    assay: Assay, env_of: EnvOf, market: Market, somewhere: Path, model_file: Path,
+    input_file: Path,
+) -> None:  # fmt: skip
+    over = threading.Event()
+
+    def provide() -> None:
+        habits = Habits(settle_after=0)
+        config = AgentConfig(somewhere / "agent", habits=habits)
+        with market.agent(PROVIDER, config) as (agent, _):
+            agent.rate = FAST
+            while not over.wait(0.1):
+                agent.cycle()
+
+    market.register(PROVIDER, 500)
+    thread = threading.Thread(target=provide)
+    thread.start()
+    try:
+        given = ("--input", input_file, "--price", "2", "--window", "2", "--wait")
+        done = assay("submit", model_file, *given, env=env_of(CLIENT))
+    finally:
+        over.set()
+        thread.join(60)
+    assert done.code == 0, done.err
+    assert len(done.out.split()) == 1
+    told = [line.split(":")[0].split()[0] for line in done.err.splitlines()]
+    steps = [word for word in told if word in ("open", "accepted", "committed", "finalized")]
+    assert steps[0] in ("open", "accepted")
+    assert steps[-1] == "finalized"

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from assay.commands.results import cosines
+from assay.errors import BadInput
 from client.compiled import PROGRAM, SIDE, Compiled
 from client.models import minilm
 from client.models.minilm import Config, MiniLM, Tokenizer
@@ -232,3 +234,23 @@ def test_compile_and_run__a_text_model__embeds_sentences_in_batches(
     three = [part for text in sentences for part in ("--text", text)]
     assay("submit", "m.assay", *three, "--price", "1").fails(2, "3 sentences", "--batch 3")
     assay("run", "m.assay", "--text", "  ", "--input", "v.npy").fails(2, "--input and --text")
+
+
+def test_verify__a_reference__is_compared_over_rows_that_hold_tokens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(4)
+    model = MiniLM(Config(30522, 64, 2, width=32, layers=1, heads=4, inner=64, eps=1e-12)).eval()
+    monkeypatch.setattr(minilm, "load", lambda: model)
+    ids, mask = (t.numpy() for t in Tokenizer()(["one sentence", "and another"], 8))
+    mask[1] = 0
+    with torch.no_grad():
+        vectors = model(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+    vectors[1] = 7
+    found = cosines([ids, mask], [vectors])
+    assert found["rows"] == 1
+    assert found["minimum"] == pytest.approx(1)
+    with pytest.raises(BadInput, match="token ids"):
+        cosines([ids], [vectors])
+    with pytest.raises(BadInput, match="minilm"):
+        cosines([ids, mask], [vectors[:, :5]])
