@@ -158,11 +158,13 @@ def encode_next(item: Next) -> bytes:
     return head.ljust(WORD, b"\0")
 
 
-def _encode_phase_head(phase: Phase) -> bytes:
+def encode_phase_head(phase: Phase) -> bytes:
+    """One word."""
     return (_u(phase.max_steps, 8) + _u(len(phase.instances), 4)).ljust(WORD, b"\0")
 
 
-def _encode_header(p: Program) -> bytes:
+def encode_header(p: Program) -> bytes:
+    """Two words."""
     halt = NONE32 if p.halt is None else p.halt
     out = MAGIC + _u(MACHINE_VERSION, 2) + bytes(2) + _u(halt, 4)
     for table in (p.constants, p.inputs, p.states, p.outputs, p.templates, p.phases):
@@ -172,13 +174,13 @@ def _encode_header(p: Program) -> bytes:
 
 def encode(program: Program) -> bytes:
     """Canonical bytes. OverflowError or ValueError if a number does not fit its field."""
-    out = [_encode_header(program)]
+    out = [encode_header(program)]
     out += [encode_decl(d) for d in program.constants + program.inputs]
     out += [encode_state(s) for s in program.states]
     out += [_u(n, 4).ljust(WORD, b"\0") for n in program.outputs]
     out += [encode_template(t) for t in program.templates]
     for phase in program.phases:
-        out.append(_encode_phase_head(phase))
+        out.append(encode_phase_head(phase))
         out += [encode_instance(n) for n in phase.instances]
         out += [encode_next(n) for n in phase.nexts]
     return b"".join(out)
@@ -220,15 +222,25 @@ def sections(p: Program) -> Sections:
 def phase_hash(phase: Phase, instances: list[bytes], nexts: list[bytes]) -> bytes:
     """keccak256(tag || head || instances root || nexts root): 128 bytes."""
     roots = list_root(instances) + list_root(nexts)
-    return keccak256(TAG_PHASE + _encode_phase_head(phase) + roots)
+    return keccak256(TAG_PHASE + encode_phase_head(phase) + roots)
+
+
+def phase_hashes(p: Program) -> list[bytes]:
+    """Leaves of the phases table."""
+    phases = zip(p.phases, sections(p).phases, strict=True)
+    return [phase_hash(ph, i, n) for ph, (i, n) in phases]
+
+
+def tables(p: Program) -> list[bytes]:
+    """Roots of constants, inputs, states, outputs, templates and phases."""
+    s = sections(p)
+    lists = (s.constants, s.inputs, s.states, s.outputs, s.templates, phase_hashes(p))
+    return [list_root(leaves) for leaves in lists]
 
 
 def program_root(p: Program) -> bytes:
     """keccak256(tag || header || six list roots): 288 bytes."""
-    s = sections(p)
-    phases = [phase_hash(ph, i, n) for ph, (i, n) in zip(p.phases, s.phases, strict=True)]
-    tables = (s.constants, s.inputs, s.states, s.outputs, s.templates, phases)
-    return keccak256(TAG_PROGRAM + _encode_header(p) + b"".join(map(list_root, tables)))
+    return keccak256(TAG_PROGRAM + encode_header(p) + b"".join(tables(p)))
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -40,3 +40,11 @@ class LimitExceeded(AssayError):
 
 class ProofError(AssayError):
     """A proof into a tree has not the form that position and size demand."""
+
+
+class MoveRefused(AssayError):
+    """A move of a dispute breaks a rule; ``name`` is the contract's error."""
+
+    def __init__(self, name: str, message: str = "") -> None:
+        super().__init__(f"{name}: {message}" if message else name)
+        self.name = name

@@ -1,0 +1,55 @@
+"""Claims over the examples, in the twin alone."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from protocol.spec import trees
+from protocol.spec.dispute import Claim
+from protocol.spec.examples import counter, folds, mlp, phases
+from protocol.spec.game import Game
+from protocol.spec.job import Deal, JobTerms
+from protocol.spec.limits import DEVNET, GWEI
+from protocol.spec.trace import Trace
+from tests.actors.case import Case, case_of
+from tests.actors.table import Table
+
+PROVIDER: Final = b"P" * 20
+ALICE: Final = b"A" * 20
+BOB: Final = b"B" * 20
+CLAIM: Final = b"c" * 32
+START: Final = 1_000_000
+PRICE: Final = 100 * 10**18
+
+DEAL: Final = Deal(
+    client=b"C" * 20, nonce=1, capability=bytes(32), price_floor=PRICE, price_ceiling=PRICE,
+    ramp_seconds=0, stake_bps=20_000, attempts=2, work_ms=10_500, gas_price=GWEI, open_seconds=100,
+    run_seconds=200, window_seconds=300, move_seconds=60,
+)  # fmt: skip
+LOCK: Final = 2 * PRICE
+
+
+@cache
+def case(name: str) -> Case:
+    """An example as a job."""
+    makers = {"mlp": mlp, "counter": counter, "phases": phases, "folds": folds}
+    return case_of(makers[name]())
+
+
+def claim_of(of: Case, claimed: Trace) -> Claim:
+    """The claim of a provider that holds ``claimed``."""
+    return Claim(
+        terms=JobTerms(of.task(b"G" * 20, bytes(32)), DEAL),
+        program=of.example.program,
+        provider=PROVIDER,
+        result_root=trees.list_root(claimed.outputs),
+        window_until=START + DEAL.window_seconds,
+    )
+
+
+def table_of(of: Case, claimed: Trace) -> Table:
+    """A table with one claim, committed just now."""
+    game = Game(DEVNET.schedule)
+    game.claims[CLAIM] = claim_of(of, claimed)
+    return Table(game, CLAIM, START)
