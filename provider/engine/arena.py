@@ -23,6 +23,7 @@ class Arena:
             return free.pop()
         tensor = torch.empty(shape, dtype=dtype, device=self.device)
         self._owner[id(tensor)] = (dtype, shape)
+        self._free.setdefault((dtype, shape), [])
         self._all.append(tensor)
         return tensor
 
@@ -30,16 +31,17 @@ class Arena:
         """Give a tensor back; one that did not come from ``get`` is ignored."""
         key = self._owner.get(id(tensor))
         if key is not None:
-            self._free.setdefault(key, []).append(tensor)
+            self._free[key].append(tensor)
 
     def broadcast(self, *tensors: torch.Tensor) -> tuple[int, ...]:
         """The common shape of tensors that broadcast."""
-        shapes = tuple(tuple(t.shape) for t in tensors)
-        if len(set(shapes)) == 1:
+        shapes = tuple([t.shape for t in tensors])
+        if len(shapes) == 2 and shapes[0] == shapes[1]:
             return shapes[0]
-        if shapes not in self._shapes:
-            self._shapes[shapes] = tuple(torch.broadcast_shapes(*shapes))
-        return self._shapes[shapes]
+        common = self._shapes.get(shapes)
+        if common is None:
+            common = self._shapes[shapes] = torch.broadcast_shapes(*shapes)
+        return common
 
     @property
     def nbytes(self) -> int:

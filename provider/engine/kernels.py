@@ -9,6 +9,7 @@ be seen (stores, BITS).  Every kernel has an exact twin, the specification's own
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -41,7 +42,7 @@ def cast(arena: Arena, x: Tensor, dtype: torch.dtype) -> Tensor:
 
 def canonical_(x: Tensor) -> Tensor:
     """Every NaN of an f32 tensor replaced by the canonical one, in place."""
-    if x.device.type == "cpu" and bool(x.sum().isfinite()):
+    if x.device.type == "cpu" and math.isfinite(x.sum().item()):
         return x  # a NaN anywhere would have made the sum NaN
     bits = x.view(I32)
     bits.masked_fill_(x.isnan(), CANONICAL_NAN)
@@ -128,7 +129,7 @@ def f2i_saturated(arena: Arena, x: Tensor) -> Tensor:
 def rint_clamped(arena: Arena, x: Tensor, bound: int) -> Tensor:
     """F2I and CLAMP to +-bound, held in f32 (bound at most 2^24, or 2^30); no NaN."""
     r = torch.round(x, out=arena.get(F32, tuple(x.shape)))
-    if x.device.type != "cpu" or not bool(r.sum().isfinite()):
+    if x.device.type != "cpu" or not math.isfinite(r.sum().item()):
         r.masked_fill_(r.isnan(), 0.0)
     return r.clamp_(-float(bound), float(bound))
 

@@ -174,7 +174,7 @@ class Lowering:
         dead: list[tuple[int, ...]] = []
         for k in range(len(self.steps)):
             gone = (r for r, at in final.items() if at == k and r != last)
-            dead.append(tuple(r for r in gone if self.start[r] is None))
+            dead.append(tuple(r for r in gone if self.start[r] is None and not self._foreign(r)))
         return Lowered(
             tuple(s for _, s, _ in self.steps),
             tuple(t for t, _, _ in self.steps),
@@ -182,6 +182,13 @@ class Lowering:
             tuple(self.start),
             last,
             self.regs[-1],
+        )
+
+    def _foreign(self, n: int) -> bool:
+        """Whether a register's tensor is a view or the frame's own, never the arena's."""
+        op = self.code[n].op
+        return op in (Op.LOAD, Op.LOADX, Op.ACC) or (
+            op == Op.I2F and self.regs[self.code[n].a].rounded
         )
 
     # -- pieces ----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from provider.engine.tile import Geometry, TileFrame, bury, live_terms, store
 
 Tensor = torch.Tensor
 
-TILE = 1 << 15
+TILE = 1 << 16
 """Elements of a CPU tile: a few registers of it fit a core's second-level cache."""
 
 DEVICE_TILE = 1 << 24
