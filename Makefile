@@ -60,7 +60,7 @@ snapshot: setup ## gas of every transaction of a job against the figures in git
 	$(PYTEST) tests/contracts/test_gas.py
 
 snapshot-update: setup ## write those figures anew
-	$(PY) -m tests.contracts.test_gas
+	$(PY) -m tests.contracts.gas
 
 test-fast: setup ## Python tests without chain and without long ones
 	$(PYTEST) -m 'not chain and not long'
