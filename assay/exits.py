@@ -41,6 +41,7 @@ BY_NAME: dict[str, int] = {
     "TensorMismatch": USAGE,
     "LimitExceeded": USAGE,
     "ProofError": INVALID,
+    "MoveRefused": REFUSED,
     # protocol.chain
     "ChainError": UNAVAILABLE,
     "ChainConfigError": USAGE,
