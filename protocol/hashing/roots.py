@@ -8,14 +8,13 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocol.hashing import fast
-from protocol.hashing.fast import Bytes, rows_of
+from protocol.hashing.fast import Bytes
 from protocol.spec import trees
 from protocol.spec.constants import BLOCK_BYTES, WORD, ZERO
 from protocol.spec.types import Array, TensorDecl
@@ -83,15 +82,7 @@ def tree_levels(leaves: Bytes) -> list[Bytes]:
     kernel = fast.LOADER.kernel(leaves.size)
     if kernel is None:
         return [_rows(level) for level in trees.levels_of([row.tobytes() for row in leaves])]
-    count = len(leaves)
-    nodes = np.empty((rows_of(count), WORD), np.uint8)
-    nodes[:count] = leaves
-    kernel.levels(nodes, count)
-    ends = [0, count]
-    while count > 1:
-        count = (count + 1) // 2
-        ends.append(ends[-1] + count)
-    return [nodes[first:last] for first, last in pairwise(ends)]
+    return kernel.levels(len(leaves), lambda rows: np.copyto(rows, leaves))
 
 
 def subtree_root(data: Bytes) -> bytes:
@@ -99,12 +90,10 @@ def subtree_root(data: Bytes) -> bytes:
     kernel = fast.LOADER.kernel(data.size)
     if kernel is None:
         return trees.block_root(data.data)
-    count = -(-data.size // BLOCK_BYTES)
-    nodes = np.empty((rows_of(count), WORD), np.uint8)
-    kernel.leaves(data, nodes[:count])
-    kernel.levels(nodes, count)
-    root: Bytes = nodes[-1]
-    return root.tobytes()
+    levels = kernel.levels(
+        -(-data.size // BLOCK_BYTES), lambda rows: kernel.leaves(data, rows)
+    )
+    return levels[-1].tobytes()
 
 
 def join_subtrees(roots: Sequence[bytes], last_bytes: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 from llvmlite.binding import get_host_cpu_features
 
-from protocol.hashing import block_root, fast, roots
+from protocol.hashing import block_root, fast, kernels, roots
+from protocol.hashing.kernels import Functions
 from protocol.spec import trees
 
 ROOT = Path(__file__).resolve().parents[2]
+HOST = get_host_cpu_features()
 
 
 def _python(program: str, **environment: str) -> str:
@@ -82,49 +85,42 @@ def test_kernel__first_asked_by_many_threads__is_loaded_once(
 
 
 def test_import__small_hashes__leave_the_compiler_alone() -> None:
-    program = HASH.format(size=100_000) + "import sys; print('numba' in sys.modules, root)"
+    program = HASH.format(size=100_000) + "import sys; print('llvmlite' in sys.modules, root)"
     assert _python(program) == f"False {_plain_root(100_000)}"
 
 
-def test_load__numba_absent__hashes_plainly_without_a_warning() -> None:
-    program = "import sys; sys.modules['numba'] = None" + HASH.format(size=50_000)
+def test_load__llvmlite_absent__hashes_plainly_without_a_warning() -> None:
+    program = "import sys; sys.modules['llvmlite'] = None" + HASH.format(size=50_000)
     program = program.replace("\nroot =", "\nfast.LOADER = fast.Loader(0)\nroot =")
     assert _python(program + "print(fast.LOADER.kernel(4096), root)") == (
         f"None {_plain_root(50_000)}"
     )
 
 
-HOST = get_host_cpu_features()
+def test_load__numba_in_the_same_process__disturbs_neither() -> None:
+    program = (
+        HASH.format(size=6_000_000)
+        + "import numba\n"
+        + "twice = numba.njit('int64(int64)')(lambda x: 2 * x)\n"
+        + "again = block_root(data).hex()\n"
+        + "print(twice(21), fast.LOADER.kernel(4096) is not None, again == root, root)"
+    )
+    assert _python(program) == f"42 True True {_plain_root(6_000_000)}"
 
 
 @pytest.mark.parametrize(
     ("cpu", "features", "lanes"),
-    [("x86-64", "+sse2", 4), ("haswell", "+avx,+avx2", 4)],
-    ids=["sse2", "avx2"],
+    [("x86-64", "+sse2", 4), ("haswell", "+avx,+avx2", 4), ("x86-64-v4", "+avx512f", 8)],
+    ids=["sse2", "avx2", "avx512"],
 )
-@pytest.mark.skipif(not HOST.get("avx2"), reason="this processor has no AVX2")
-def test_load__processor_without_wide_registers__gives_the_same_bits(
-    cpu: str, features: str, lanes: int, tmp_path: Path
+def test_functions__other_processor__give_the_same_bits(
+    cpu: str, features: str, lanes: int
 ) -> None:
-    program = HASH.format(size=50_001).replace("\nroot =", "\nfast.LOADER = fast.Loader(0)\nroot =")
-    shown = _python(
-        program + "print(fast.LOADER.kernel(4096).lanes, root)",
-        NUMBA_CPU_NAME=cpu,
-        NUMBA_CPU_FEATURES=features,
-        NUMBA_CACHE_DIR=str(tmp_path),
-    )
-    assert shown == f"{lanes} {_plain_root(50_001)}"
-    assert list(tmp_path.rglob("kernels.leaves*.nbi"))
-
-
-def test_load__nowhere_to_keep_what_is_compiled__compiles_for_the_process() -> None:
-    program = (
-        "from numba.core.caching import FunctionCache\n"
-        "FunctionCache._impl_class._locator_classes = []\n"
-        + HASH.format(size=50_000).replace("\nroot =", "\nfast.LOADER = fast.Loader(0)\nroot =")
-        + "print(fast.LOADER.kernel(4096) is not None, root)"
-    )
-    assert _python(program) == f"True {_plain_root(50_000)}"
+    if not all(HOST.get(name.removeprefix("+")) for name in features.split(",")):
+        pytest.skip(f"this processor lacks some of {features}")
+    kernel = fast.Kernel(Functions(cpu, features))
+    assert kernel.lanes == lanes
+    assert fast.passes(kernel)
 
 
 @pytest.mark.parametrize("blocks", [1, 3, 7, 8, 9, 16, 29])
@@ -133,28 +129,33 @@ def test_kernel__any_count__writes_nothing_but_its_nodes(
 ) -> None:
     data = np.random.default_rng(blocks).integers(0, 256, blocks * 512 - 5, np.uint8)
     data.flags.writeable = False
-    rows = fast.rows_of(blocks)
-    memory = np.full((rows + 40, 32), 0xA5, np.uint8)
+    memory = np.full((blocks + 40, 32), 0xA5, np.uint8)
     compiled.leaves(data, memory[20 : 20 + blocks])
-    assert (memory[20 + blocks :] == 0xA5).all()
-    compiled.levels(memory[20 : 20 + rows], blocks)
     assert (memory[:20] == 0xA5).all()
-    assert (memory[20 + rows :] == 0xA5).all()
-    assert memory[19 + rows].tobytes() == trees.block_root(data.data)
+    assert (memory[20 + blocks :] == 0xA5).all()
+    assert memory[20 : 20 + blocks].tobytes() == b"".join(trees.block_leaves(data.data))
 
 
-@pytest.mark.parametrize("fault", ["leaves", "levels"])
+def test_leaves__rows_that_do_not_fit__are_refused(compiled: fast.Kernel) -> None:
+    data = np.zeros(1024, np.uint8)
+    for rows in (0, 1, 3):
+        with pytest.raises(ValueError, match=f"got {rows} rows for the leaves of 1024 bytes"):
+            compiled.leaves(data, np.empty((rows, 32), np.uint8))
+
+
+@pytest.mark.parametrize("fault", ["hash_blocks", "hash_pairs"])
 def test_load__kernel_that_lies__warns_and_hashes_plainly(
-    fault: str, compiled: fast.Kernel, monkeypatch: pytest.MonkeyPatch
+    fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = getattr(fast.Kernel, fault)
+    functions = Functions()
+    honest = getattr(functions, fault)
 
-    def lying(kernel: fast.Kernel, first: fast.Bytes, second: fast.Bytes | int) -> None:
-        honest(kernel, first, second)
-        written = second if isinstance(second, np.ndarray) else first
-        written[-1, 31] ^= 1
+    def lying(source: int, target: int, groups: int) -> None:
+        honest(source, target, groups)
+        ctypes.c_uint8.from_address(target + 31).value ^= 1
 
-    monkeypatch.setattr(fast.Kernel, fault, lying)
+    monkeypatch.setattr(functions, fault, lying)
+    monkeypatch.setattr(kernels, "Functions", lambda: functions)
     with pytest.warns(RuntimeWarning, match="wrong digest in their self-test"):
         assert fast.load() is None
     monkeypatch.setattr(fast, "LOADER", fast.Loader(worth=0))
@@ -164,7 +165,7 @@ def test_load__kernel_that_lies__warns_and_hashes_plainly(
 
 
 def test_load__compiler_that_fails__warns_and_hashes_plainly(
-    compiled: fast.Kernel, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def failing(kernel: fast.Kernel) -> bool:
         raise RuntimeError("no target machine")
@@ -178,13 +179,6 @@ def test_passes__pinned_vector__has_the_root_of_the_specification() -> None:
     k = np.arange(fast.PINNED_BYTES)
     data = ((k * k + k // 7) % 251).astype(np.uint8)
     assert trees.block_root(data.data).hex() == fast.PINNED_ROOT
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8, 9, 1000])
-def test_rows_of__a_tree__counts_its_nodes(count: int) -> None:
-    leaves = [bytes([k % 256]) * 32 for k in range(count)]
-    wanted = sum(map(len, trees.levels_of(leaves)))
-    assert fast.rows_of(count) == wanted - (count == 0)  # an empty tree is one ZERO, not hashed
 
 
 def test_chunk__of_roots__is_a_full_subtree() -> None:
