@@ -6,6 +6,7 @@ hashed, compared with its root, and mapped: it is never in memory as a whole.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from protocol.storage.cid import Cid
 from protocol.storage.errors import (
     ContentMismatch,
     ContentTooLarge,
+    ContentTooSlow,
     MalformedManifest,
     StorageError,
 )
@@ -79,6 +81,21 @@ def publish_tensors(
     manifest = encode_manifest(entries)
     decode_manifest(manifest)
     return Published(store.put_bytes(manifest), manifest_root(entries), tuple(entries))
+
+
+def time_left(timeout: float | None) -> Callable[[], float | None]:
+    """A function that gives what is left of ``timeout`` seconds; ContentTooSlow once it is over."""
+    started = time.monotonic()
+
+    def left() -> float | None:
+        if timeout is None:
+            return None
+        rest = timeout - (time.monotonic() - started)
+        if rest <= 0:
+            raise ContentTooSlow(f"not everything came within {timeout:g} s: try again later")
+        return rest
+
+    return left
 
 
 def fetch_blob(
@@ -191,11 +208,12 @@ def fetch_tensors(
 
     ``root`` is the committed root of the list, ``declared`` what the program says of each tensor,
     ``max_bytes`` a bound on all of them together.  ``full_check`` hashes cached tensors again.
-    ``timeout`` (seconds) bounds each object.  Raises ContentMismatch, ContentMissing,
+    ``timeout`` (seconds) bounds all of them.  Raises ContentMismatch, ContentMissing,
     ContentTooLarge, ContentTooSlow or IpfsUnavailable; on return every tensor has the root that
     the list commits to.
     """
-    entries = fetch_manifest(store, cache, cid, root, timeout)
+    left = time_left(timeout)
+    entries = fetch_manifest(store, cache, cid, root, left())
     if declared is not None:
         check_declared(entries, declared)
     total = sum(entry.nbytes for entry in entries)
@@ -205,7 +223,7 @@ def fetch_tensors(
     before = 0
     for entry in entries:
         step = _shifted(progress, before, total)
-        tensors.append(_fetch_tensor(store, cache, entry, full_check, step, timeout))
+        tensors.append(_fetch_tensor(store, cache, entry, full_check, step, left()))
         before += entry.nbytes
         if progress is not None:
             progress(before, total)

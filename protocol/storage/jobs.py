@@ -7,7 +7,7 @@ a job starts here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,9 +18,9 @@ from protocol.spec.errors import DecodeError, TensorMismatch
 from protocol.spec.interpreter import check_steps, check_tensors
 from protocol.spec.job import Task, unpack_steps
 from protocol.spec.types import Array, Program, TensorDecl
-from protocol.storage.bundle import fetch_blob, fetch_tensors, publish_tensors
+from protocol.storage.bundle import fetch_blob, fetch_tensors, publish_tensors, time_left
 from protocol.storage.cache import Cache
-from protocol.storage.errors import ContentMismatch
+from protocol.storage.errors import ContentMismatch, ContentTooLarge
 from protocol.storage.locators import JobLocators, ResultLocators
 from protocol.storage.store import Progress, Store
 
@@ -77,13 +77,25 @@ def publish_job(
 
 
 def fetch_program(
-    store: Store, cache: Cache, locators: JobLocators, root: bytes, timeout: float | None = None
+    store: Store,
+    cache: Cache,
+    locators: JobLocators,
+    root: bytes,
+    timeout: float | None = None,
+    max_bytes: int = MAX_PROGRAM_BYTES,
 ) -> Program:
-    """The program with this root. ContentMismatch if the bytes are not it."""
+    """The program with this root.
+
+    ContentMismatch if the bytes are not it, ContentTooLarge if they are more than ``max_bytes``.
+    """
+    read: list[Program] = []
 
     def verify(data: bytes) -> None:
+        if len(data) > max_bytes:
+            raise ContentTooLarge(f"the program has {len(data)} bytes, at most {max_bytes} taken")
         try:
-            found = program_root(decode(data))
+            read[:] = [decode(data)]
+            found = program_root(read[0])
         except DecodeError as error:
             raise ContentMismatch(f"{locators.program} is no program: {error}") from error
         if found != root:
@@ -93,9 +105,12 @@ def fetch_program(
             )
 
     cid = locators.program
-    return decode(
-        fetch_blob(store, cache, "program", cid, root, verify, MAX_PROGRAM_BYTES, timeout=timeout)
-    )
+    fetch_blob(store, cache, "program", cid, root, verify, max_bytes, timeout=timeout)
+    return read[0]
+
+
+Judge = Callable[[Program, tuple[int, ...]], None]
+"""Sees a legal program and the steps of a job before its tensors are fetched; raises to refuse."""
 
 
 def fetch_job(
@@ -105,19 +120,28 @@ def fetch_job(
     locators: JobLocators,
     *,
     max_bytes: int = MAX_JOB_BYTES,
+    max_program: int = MAX_PROGRAM_BYTES,
+    judge: Judge | None = None,
     progress: Progress | None = None,
     timeout: float | None = None,
 ) -> JobData:
     """Everything a run of the job needs, checked against its terms.
 
-    ``timeout`` (seconds) bounds each object.  Raises ContentMissing, ContentMismatch,
-    ContentTooLarge, IpfsUnavailable for the data; IllegalProgram, LimitExceeded for the program;
-    TensorMismatch for a constant beyond its declared bound.
+    ``max_bytes`` bounds constants and inputs, each; ``max_program`` the program file.  ``judge``
+    sees the program before anything else is fetched.  ``timeout`` (seconds) bounds all of it.
+    Raises ContentMissing, ContentMismatch, ContentTooLarge, ContentTooSlow, IpfsUnavailable for
+    the data; IllegalProgram, LimitExceeded for the program; TensorMismatch for a constant beyond
+    its declared bound; and what ``judge`` raises.
     """
+    left = time_left(timeout)
     store.connect(locators.peers)
-    program = fetch_program(store, cache, locators, task.program_root, timeout)
+    program = fetch_program(
+        store, cache, locators, task.program_root, left(), min(max_program, MAX_PROGRAM_BYTES)
+    )
     legality.check(program)
     steps = check_steps(program, unpack_steps(task.steps, len(program.phases)))
+    if judge is not None:
+        judge(program, steps)
     constants = fetch_tensors(
         store,
         cache,
@@ -126,7 +150,7 @@ def fetch_job(
         declared=program.constants,
         max_bytes=max_bytes,
         progress=progress,
-        timeout=timeout,
+        timeout=left(),
     )
     inputs = fetch_tensors(
         store,
@@ -135,7 +159,7 @@ def fetch_job(
         task.inputs_root,
         declared=program.inputs,
         max_bytes=max_bytes,
-        timeout=timeout,
+        timeout=left(),
     )
     check_tensors("constant", program.constants, constants)
     return JobData(program, constants, inputs, steps)

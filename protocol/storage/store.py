@@ -31,6 +31,8 @@ Progress = Callable[[int, int | None], None]
 """Called with bytes done so far and, where it is known, their final number."""
 Verify = Callable[[bytes], None]
 """Raises ContentMismatch unless the bytes are those that were committed to."""
+DIALS = 2
+"""How many unanswered dials one round of dialling waits for."""
 RETRIED = (ContentMissing, ContentMismatch, IpfsUnavailable)
 
 
@@ -157,11 +159,20 @@ class Store:
     def connect(self, addresses: Iterable[str]) -> list[str]:
         """Has the node dial peers (multiaddrs with /p2p/…); one line for each that failed.
 
-        The addresses are dialled again before every retry of a fetch.
+        These addresses, and no earlier ones, are dialled again before every retry of a fetch:
+        strangers name them, so they cost at most ``DIALS`` times ``find_s`` together.
         """
+        self._addresses = dict.fromkeys(addresses)
+        return self._dial_all()
+
+    def _dial_all(self) -> list[str]:
+        """Dials every address until the time for that is over; one line for each that failed."""
+        until = time.monotonic() + DIALS * self.config.find_s
         failed = []
-        for address in addresses:
-            self._addresses[address] = None
+        for address in self._addresses:
+            if time.monotonic() >= until:
+                failed.append(f"{address}: not dialled, the others took too long")
+                continue
             try:
                 self._dial(address)
             except (IpfsRefused, IpfsSilent, ContentMissing) as error:
@@ -328,11 +339,11 @@ class Store:
 
     def _dial_again(self) -> None:
         """Has the node dial the peers of ``connect`` again; failures show in the next try."""
-        for address in self._addresses:
-            try:
-                self._dial(address)
-            except StorageError as error:
-                log.debug("%s", error)
+        try:
+            for line in self._dial_all():
+                log.debug("%s", line)
+        except StorageError as error:
+            log.debug("%s", error)
 
 
 class _Reader:

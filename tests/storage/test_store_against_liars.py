@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -220,3 +221,36 @@ def test_store__address_is_no_multiaddr__is_a_configuration_error(make_store: Ma
 def test_put__node_answers_with_a_bad_cid__is_refused(make_store: MakeStore) -> None:
     with fake_rpc(DATA, honest) as rpc, pytest.raises(IpfsRefused, match="is no CID"):
         make_store(rpc.api).put_bytes(b"x")
+
+
+def missing(handler: Handler, data: bytes) -> None:
+    handler.json({"Message": "block was not found locally", "Code": 0, "Type": "error"}, 500)
+
+
+def test_connect__peers_of_an_earlier_job__are_not_dialled_again(make_store: MakeStore) -> None:
+    with fake_rpc(DATA, missing) as rpc:
+        store = make_store(rpc.api)
+        store.connect([f"/ip4/10.0.0.{k}/tcp/1/p2p/x" for k in range(8)])
+        store.connect(["/ip4/10.0.1.1/tcp/1/p2p/x"])
+        with pytest.raises((ContentMissing, IpfsRefused, IpfsUnavailable)):
+            store.get(CID, 4096, verify=verify)
+        dials = sum(path.endswith("/swarm/connect") for path in rpc.requests)
+    assert dials <= 8 + 1 + 1
+
+
+def test_connect__peers_that_never_answer__cost_two_of_them(
+    make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store("/ip4/127.0.0.1/tcp/1")
+    dialled: list[str] = []
+
+    def silent(address: str) -> None:
+        dialled.append(address)
+        threading.Event().wait(store.config.find_s)
+        raise ContentMissing(f"{address}: no answer")
+
+    monkeypatch.setattr(store, "_dial", silent)
+    failed = store.connect([f"/ip4/10.0.0.{k}/tcp/1/p2p/x" for k in range(16)])
+    assert len(dialled) == 2
+    assert len(failed) == 16
+    assert "not dialled" in failed[-1]
