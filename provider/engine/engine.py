@@ -250,7 +250,8 @@ class Engine:
     def _operation(self, template: int) -> Operation:
         if template not in self._operations:
             t = self.program.templates[template]
-            self._operations[template] = Operation(t, self.kernels, self.device)
+            made = Operation(t, self.kernels, self.device, self.pool.threads)
+            self._operations[template] = made
         return self._operations[template]
 
     def _prepared(

@@ -19,8 +19,12 @@ from provider.engine.tile import Geometry, TileFrame, bury, live_terms, store
 
 Tensor = torch.Tensor
 
-TILE = 1 << 16
-"""Elements of a CPU tile: a few registers of it fit a core's second-level cache."""
+TILE = 1 << 18
+"""Elements of a CPU tile at most: its registers stay in the last-level cache, and the interpreter
+lock changes hands seldom (smaller tiles fit nearer caches, but cost more than they gain)."""
+
+SMALL_TILE = 1 << 15
+"""A tile is not made smaller than this only to give every worker one."""
 
 DEVICE_TILE = 1 << 24
 """Elements of a tile on other devices: bounds memory only."""
@@ -44,7 +48,9 @@ def _parts(
 class Operation:
     """Prepared once per template; ``run`` may be called many times."""
 
-    def __init__(self, t: Template, kernels: Kernels, device: torch.device) -> None:
+    def __init__(
+        self, t: Template, kernels: Kernels, device: torch.device, threads: int = 1
+    ) -> None:
         self.t = t
         self.kernels = kernels
         self.g = Geometry.of(t, kernels, device)
@@ -56,8 +62,9 @@ class Operation:
         if t.kind is not Kind.MAP:
             self.acc = acc_reg(t, pre)
         self.post = lower(t, kernels, device, pre=False, acc=self.acc)
-        self.limit = TILE if device.type == "cpu" else DEVICE_TILE
         share = t.terms if t.kind is Kind.REDUCE else 1
+        fair = max(SMALL_TILE, -(-t.count * share // threads))
+        self.limit = min(TILE, fair) if device.type == "cpu" else DEVICE_TILE
         self.tiles: list[Ranges] = list(tiles(self.g.grid.radices, max(1, self.limit // share)))
         self.dot = dot.DotPlan.of(self.g) if t.kind is Kind.DOT else None
         if self.dot is not None:
