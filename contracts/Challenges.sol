@@ -64,8 +64,7 @@ abstract contract Challenges is Credits, IDisputeGame {
         internal
         returns (uint256 number)
     {
-        // INVARIANT: a number names one challenge.
-        if (c.count == type(uint24).max) revert TooManyChallenges();
+        // A number names one challenge: beyond 2^24 the checked sum reverts.
         number = ++c.count;
         x.prev = c.tail;
         if (c.tail == 0) c.head = uint24(number);

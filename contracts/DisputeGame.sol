@@ -186,10 +186,8 @@ contract DisputeGame is Challenges {
     function open(ClaimId claimId, uint256 number, bytes32[] calldata nodes) external {
         (ClaimRecord storage c, Challenge memory x) = _load(claimId, number);
         _checkProvider(c);
-        // INVARIANT: a claim is opened once.
-        if (c.openedAt != 0) revert AlreadyOpened(claimId);
-        // INVARIANT: up to its clock the move belongs to the mover.
-        if (block.timestamp > c.openBy) revert TooLate(block.timestamp, c.openBy);
+        // A claim that is open has passed this turn on: it is opened once.
+        _checkTurn(c, x, Wait.OPENING);
         _checkChildren(nodes.length, NodePath.childrenOf(0, x.level, c.leaves));
         c.stepsRoot = NodePath.fold(nodes);
         c.openedAt = uint40(block.timestamp);
@@ -255,7 +253,6 @@ contract DisputeGame is Challenges {
     ) external {
         (ClaimRecord storage c, Challenge memory x) = _load(claimId, number);
         _checkTerms(claimId, terms);
-        if (x.wait == Wait.OPENING) revert WrongTurn(x.wait, Wait.CHALLENGER);
         // INVARIANT: after its clock a challenge belongs to the timeout.
         if (x.wait == Wait.CHALLENGER) _checkTurn(c, x, Wait.CHALLENGER);
         _checkProof(x, kind);

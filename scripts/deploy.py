@@ -130,6 +130,20 @@ def deploy(
     )
 
 
+def dispute_game(project: Any, sender: Any) -> Callable[[str, str], Any]:
+    """Deploys the two referees; what it returns is the ``deploy_game`` of ``deploy``.
+
+    Call it before ``deploy``: the referees take two of ``sender``'s transactions.
+    """
+    tensor = project.TensorReferee.deploy({"from": sender})
+    trace = project.TraceReferee.deploy({"from": sender})
+
+    def create(market: str, _registry: str) -> Any:
+        return project.DisputeGame.deploy(market, tensor, trace, {"from": sender})
+
+    return create
+
+
 def main() -> int:
     """Deploys to a local node and writes the deployment file."""
     from scripts import brownie_project

@@ -129,7 +129,7 @@ interface IDisputeGame is IJudge, ICredits {
     /// @notice The claim stands.
     error HasNotFallen(ClaimId claimId);
     /// @notice It is another move's turn (timeouts: CHALLENGER is the challenger's, others the
-    /// provider's).
+    /// provider's). Where `got` is CHALLENGER, the answer was given: "already done" is success.
     error WrongTurn(Wait got, Wait wanted);
     /// @notice Only the provider or its delegate opens.
     error NotProvider(address got, address wanted);
@@ -139,8 +139,6 @@ interface IDisputeGame is IJudge, ICredits {
     error TooLate(uint256 got, uint256 deadline);
     /// @notice The clock still runs.
     error TooEarly(uint256 got, uint256 deadline);
-    /// @notice The claim was opened before: "already done" is success.
-    error AlreadyOpened(ClaimId claimId);
     /// @notice What is below this node was revealed before, or nothing is.
     error NothingToReveal();
     /// @notice A pointing goes down over all revealed levels and not below the leaves.
@@ -161,8 +159,6 @@ interface IDisputeGame is IJudge, ICredits {
     error DirtyTail(uint256 bytes_);
     /// @notice What the proof compares is equal.
     error ProvesNothing();
-    /// @notice More challenges than a claim can number.
-    error TooManyChallenges();
 
     // --- reading ------------------------------------------------------------------------------
 
@@ -189,7 +185,7 @@ interface IDisputeGame is IJudge, ICredits {
 
     /// @notice Dispute a committed claim in its window; holds it. The wei of the bond come with the
     /// call, its tokens by `transferFrom`. Emits `Challenged`.
-    /// Reverts: `WrongBond`, `TooManyChallenges`, and as `IJobMarket.hold` and the token.
+    /// Reverts: `WrongBond`, and as `IJobMarket.hold` and the token.
     function challenge(JobTerms calldata terms, ClaimId claimId)
         external
         payable
@@ -224,7 +220,7 @@ interface IDisputeGame is IJudge, ICredits {
 
     /// @notice Open the claim, once, for all its challenges; `nodes` are what is revealed of the
     /// steps tree (as `reveal` of its root). Paid by challenge `number`. Emits `Opened`.
-    /// Reverts: `NotProvider`, `AlreadyOpened`, `TooLate`, `NotLive`, `WrongChildren`.
+    /// Reverts: `NotLive`, `NotProvider`, `WrongTurn`, `TooLate`, `WrongChildren`.
     function open(ClaimId claimId, uint256 number, bytes32[] calldata nodes) external;
 
     /// @notice Open the operations of the step that challenge `number` waits for, for all that do:

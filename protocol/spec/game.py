@@ -185,10 +185,7 @@ class Game:
         """Open the claim, once, for all its challenges."""
         c, x = self._load(claim_id, number)
         self._check_provider(c, who)
-        if c.opened_at:
-            raise MoveRefused("AlreadyOpened")
-        if now > c.open_by:
-            raise MoveRefused("TooLate", f"{now} > {c.open_by}")
+        self._check_turn(c, x, Wait.OPENING, now)
         if len(nodes) != children_of(0, x.level, c.leaves):
             raise MoveRefused("WrongChildren", str(len(nodes)))
         c.steps_root = fold(nodes)
@@ -246,8 +243,6 @@ class Game:
     ) -> None:
         """Show that the claim is wrong at the place that the challenge has reached."""
         c, x = self._load(claim_id, number)
-        if x.wait is Wait.OPENING:
-            raise MoveRefused("WrongTurn")
         if x.wait is Wait.CHALLENGER:
             self._check_turn(c, x, Wait.CHALLENGER, now)
         tree = {

@@ -1,0 +1,198 @@
+"""The twin and the contract, stepped together and compared after every move."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+from eth_abi import encode
+
+from protocol.spec import trees
+from protocol.spec.dispute import Claim, Outcome
+from protocol.spec.errors import MoveRefused
+from protocol.spec.game import Game
+from protocol.spec.job import DEAD, JobTerms
+from protocol.spec.limits import DEVNET
+from protocol.spec.proofs import ABI
+from protocol.spec.trace import Trace
+from scripts import brownie_project
+from scripts.deploy import deploy, dispute_game
+from tests.actors.case import Case
+from tests.actors.table import Table
+from tests.contracts.market import LOCATORS, Market, address, terms_tuple
+from tests.contracts.world import DEPOSIT, STAKE
+
+TOKENS: Final = 10**6 * 10**18
+
+
+def deploy_game_world(brownie: Any) -> Market:
+    """All contracts with the real game; ``keeper`` and ``stranger`` can challenge."""
+    project = brownie_project.load_project()
+    deployer, client, provider, rival, keeper, stranger = brownie.accounts[:6]
+    deployment = deploy(project, deployer, deploy_game=dispute_game(project, deployer))
+    token = project.DevToken.at(deployment.token)
+    world = Market(
+        brownie=brownie, project=project, token=token,
+        registry=project.ProviderRegistry.at(deployment.registry),
+        market=project.JobMarket.at(deployment.market),
+        game=project.DisputeGame.at(deployment.game),
+        deployer=deployer, client=client, provider=provider, rival=rival, keeper=keeper,
+        stranger=stranger, chain_id=deployment.chain_id, limits=DEVNET,
+    )  # fmt: skip
+    for account in (client, provider, rival, keeper, stranger):
+        token.mint(account, TOKENS, {"from": deployer})
+        for contract in (world.market, world.registry, world.game):
+            token.approve(contract, 2**256 - 1, {"from": account})
+    for account in (provider, rival):
+        world.registry.register(bytes(32), stranger, b"here", {"from": account})
+        world.registry.stake(STAKE, {"from": account, "value": DEPOSIT})
+    return world
+
+
+class ChainTable(Table):
+    """Sends every move that the twin accepts to the contract, and compares."""
+
+    def __init__(self, world: Market, of: Case, claimed: Trace, *, nonce: int = 1) -> None:
+        self.world = world
+        terms = world.terms(nonce=nonce)
+        task = of.task(address(world.game), trees.keccak256(LOCATORS))
+        self.terms = JobTerms(task, terms.deal)
+        world.post(self.terms)
+        world.accept(self.terms)
+        root = trees.list_root(claimed.outputs)
+        receipt = world.commit(self.terms, root=root)
+        claim_id = world.claim(self.terms, world.provider, root=root)
+        game = Game(DEVNET.schedule)
+        game.claims[claim_id] = Claim(
+            terms=self.terms,
+            program=of.example.program,
+            provider=address(world.provider),
+            result_root=root,
+            window_until=world.clock(self.terms),
+        )
+        super().__init__(game, claim_id, int(receipt.timestamp))
+        self.gas: list[tuple[str, int]] = []
+        self.accounts = {address(a): a for a in world.brownie.accounts[:6]}
+
+    def move(self, name: str, *arguments: Any, who: bytes | None = None) -> Any:
+        """Both: the twin first, then the contract at the same time; then everything is equal."""
+        result = super().move(name, *arguments, who=who)
+        receipt = self.send(name, *arguments, who=who)
+        self.gas.append((name, int(receipt.gas_used)))
+        assert int(receipt.timestamp) == self.now
+        self.compare(receipt)
+        return result
+
+    def collect(self, number: int) -> None:
+        """Both: the bond comes back."""
+        self.game.collect(self.claim_id, number)
+        receipt = self.world.game.collect(self.claim_id, number, {"from": self.world.stranger})
+        self.now = int(receipt.timestamp)
+        self.compare(receipt)
+
+    def refused_collect(self, number: int) -> str:
+        """Both refuse to give the bond back."""
+        with pytest.raises(MoveRefused) as caught:
+            self.game.collect(self.claim_id, number)
+        with self.world.reverts(caught.value.name):
+            self.world.game.collect(self.claim_id, number, {"from": self.world.stranger})
+        return caught.value.name
+
+    def refused(self, name: str, *arguments: Any, who: bytes | None = None) -> str:
+        """Both refuse, for the same reason; the name of the error."""
+        now = self.now
+        with pytest.raises(MoveRefused) as caught:
+            super().move(name, *arguments, who=who)
+        with self.world.reverts(caught.value.name):
+            self.send(name, *arguments, who=who)
+        # A transaction that reverted made a block too.
+        self.now = max(now, self._chain_time())
+        return caught.value.name
+
+    def _chain_time(self) -> int:
+        return int(self.world.brownie.chain[-1].timestamp)
+
+    def send(self, name: str, *arguments: Any, who: bytes | None = None) -> Any:
+        """The contract's move."""
+        sender = self.world.stranger if who is None else self.accounts[who]
+        options = {"from": sender}
+        terms = terms_tuple(self.terms)
+        if self.now > self._chain_time():
+            self.world.at(self.now)
+        game = self.world.game
+        if name == "challenge":
+            _, native = game.bondOf(self.claim_id, terms[1])
+            return game.challenge(terms, self.claim_id, {**options, "value": native})
+        number, rest = arguments[0], list(arguments[1:])
+        if name in ("enter", "prove"):
+            rest = [terms, int(rest[0]), encoded(rest[1])]
+        if name == "timeout_provider":
+            rest = [terms]
+        camel = {
+            "open_step": "openStep",
+            "reveal_block": "revealBlock",
+            "timeout_provider": "timeoutProvider",
+            "timeout_challengers": "timeoutChallengers",
+        }
+        return getattr(game, camel.get(name, name))(self.claim_id, number, *rest, options)
+
+    # --- comparing -------------------------------------------------------------------------------
+
+    def compare(self, receipt: Any) -> None:
+        """The claim, its challenges, its holds, all credits and all money."""
+        c, game = self.claim, self.world.game
+        got = game.claimOf(self.claim_id)
+        numbers = c.numbers
+        head, tail = (numbers[0], numbers[-1]) if numbers else (0, 0)
+        assert bytes(got[1]) == c.steps_root
+        assert tuple(got[3:8]) == (c.open_by, c.opened_at, c.fallen, c.leaves, 60)
+        assert tuple(got[8:]) == (c.budget, 10**9, head, tail, c.count)
+        for number in range(1, c.count + 1):
+            self.compare_challenge(number)
+        for step, (root, at) in c.steps.items():
+            opened = game.stepOf(self.claim_id, step)
+            assert (bytes(opened[0]), opened[1]) == (root, at)
+        for who in (*self.accounts, DEAD):
+            owed = self.world.owed("0x" + who.hex(), game)
+            assert owed == self.game.credits[who], who.hex()
+        self.compare_money()
+        if c.fallen and "Slashed" in receipt.events:
+            lines = [tuple(line) for line in receipt.events["Slashed"]["payouts"]][:-1]
+            wanted = [("0x" + p.to.hex(), p.token, p.native) for p in c.payouts]
+            assert [(str(a).lower(), b, d) for a, b, d in lines] == wanted
+            assert receipt.events["AttemptLost"]["fault"] == c.fault
+        if not c.fallen:
+            assert self.world.market.jobOf(self.world.key(self.terms))[5] == c.holds
+
+    def compare_challenge(self, number: int) -> None:
+        x = self.challenge_of(number)
+        got = list(self.world.game.challengeOf(self.claim_id, number))
+        wanted = [
+            "0x" + x.challenger.hex(), x.outcome, x.wait, x.tree, x.level, x.known, x.since, x.node,
+            x.index, x.count, x.step, x.item, x.last_bytes, x.provider_budget,
+            x.challenger_budget, x.token, x.native,
+        ]  # fmt: skip
+        got[0], got[7] = str(got[0]).lower(), bytes(got[7])
+        assert got[: len(wanted)] == wanted
+        if x.outcome is Outcome.LIVE and not self.claim.fallen:
+            deadline = self.world.game.deadlineOf(self.claim_id, number)
+            assert deadline == self.game.deadline_of(self.claim_id, number)
+
+    def compare_money(self) -> None:
+        """Balance = bonds of live challenges + credits, in each currency."""
+        live = [x for x in self.game.challenges.values() if x.outcome is Outcome.LIVE]
+        token = sum(x.token for x in live) + sum(t for t, _ in self.game.credits.values())
+        native = sum(x.native for x in live) + sum(n for _, n in self.game.credits.values())
+        assert int(self.world.token.balanceOf(self.world.game)) == token
+        assert int(self.world.game.balance()) == native
+
+
+def encoded(proof: Any) -> bytes:
+    """A proof as calldata."""
+    return encode([ABI[type(proof)]], [_plain(proof)])
+
+
+def _plain(part: Any) -> Any:
+    if isinstance(part, tuple):
+        return tuple(_plain(x) for x in part)
+    return [_plain(x) for x in part] if isinstance(part, list) else part
