@@ -11,7 +11,7 @@ from protocol.spec.limits import Limits, check_deal
 from protocol.spec.types import Program
 from protocol.spec.workload import Rate, work_of
 
-SLOW = Rate(products=2e9, instructions=1e8)
+SLOW = Rate(products=2e9, instructions=2e8)
 """A slow provider: a few CPU cores, microcode element by element."""
 
 LEAST_WORK_MS = 2_000

@@ -29,18 +29,15 @@ from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Outcome, Result, Sender, require_wallet
 from protocol.spec.errors import AssayError, LimitExceeded, ProgramError, TensorMismatch
 from protocol.spec.job import task_hash
-from protocol.spec.types import Array
+from protocol.spec.types import Array, Program
 from protocol.spec.workload import Rate, work_of
 from protocol.storage.cache import Cache
 from protocol.storage.config import StorageConfig
 from protocol.storage.errors import (
-    ContentMismatch,
-    ContentTooLarge,
     MalformedLocators,
-    MalformedManifest,
     StorageError,
 )
-from protocol.storage.jobs import JobData, fetch_job, output_decls, publish_result
+from protocol.storage.jobs import JobData, Judge, fetch_job, output_decls, publish_result
 from protocol.storage.locators import JobLocators
 from protocol.storage.store import Store
 from provider import telemetry
@@ -58,7 +55,8 @@ from provider.decide import (
     decide,
 )
 from provider.engine import Engine
-from provider.policy import Rules, Standing, judge_program
+from provider.engine.errors import EngineError
+from provider.policy import Rules, Standing, judge_program, judge_tables
 from provider.results import Results
 
 log: Final = logging.getLogger("assay.provider")
@@ -71,14 +69,19 @@ PERMANENT: Final = (
     ProgramError,
     TensorMismatch,
     LimitExceeded,
-    ContentMismatch,
-    ContentTooLarge,
     MalformedLocators,
-    MalformedManifest,
 )
-"""What a job cannot recover from: its own data is wrong."""
+"""What a job cannot recover from.  Bytes that are not those committed to are no such case: our own
+node may have made them up."""
+
+MAX_PAUSE: Final = 86_400
+"""Seconds after which a job whose data could not be had is looked at again at the latest."""
 
 Say = Callable[[str], None]
+
+
+class Unsuitable(AssayError):
+    """A program is legal, and not for this provider."""
 
 
 class AgentRunning(AssayError):
@@ -114,6 +117,7 @@ class Agent:
         self.cache = Cache(store.config.cache_dir, store.config.cache_max_bytes)
         self.results = Results(config.directory / "results")
         self.refused: dict[bytes, Refusal] = {}
+        self.failed: frozenset[bytes] = frozenset()
         self.rate = Rate(1.0, 1.0)
         self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
         at = chain.snapshot()
@@ -189,7 +193,10 @@ class Agent:
         live = tuple(job for job in book.jobs.values() if job.live)
         mine = [job.job for job in live if job.provider == self.me]
         self.results.keep_only(mine)
-        self.refused = {k: v for k, v in self.refused.items() if book.jobs[k].live}
+        # A reorganised chain may not know a job any more.
+        alive = {job.job for job in live}
+        self.refused = {k: v for k, v in self.refused.items() if k in alive}
+        self.failed &= alive
         return Sight(
             time=at.next_timestamp,
             me=Standing(
@@ -206,6 +213,7 @@ class Agent:
                 "registry": (balances.registry_credit.token, balances.registry_credit.native),
             },
             refused=self.refused,
+            failed=self.failed,
         )
 
     def act(self, action: Action, at: Snapshot) -> None:
@@ -230,34 +238,65 @@ class Agent:
         known = self.refused.get(job.job)
         if known is None or known.reason != reason:
             self.say(f"job {short(job.job)} not taken: {reason}")
-        self.refused[job.job] = Refusal(reason, until)
+        self.refused[job.job] = Refusal(reason, until, known.times + 1 if known else 1)
 
-    def _data(self, job: JobRecord) -> JobData:
+    def _pause(self, job: JobRecord) -> int:
+        """Seconds until a job is looked at again, doubled each time that it was refused before:
+        a job whose data is not there costs its fetch, and strangers may post many."""
+        known = self.refused.get(job.job)
+        times = min(known.times, 16) if known else 0
+        recheck = self.config.habits.recheck_seconds
+        return max(recheck, min(recheck << times, MAX_PAUSE))
+
+    def _data(self, job: JobRecord, judge: Judge | None = None) -> JobData:
         """Program, constants and inputs, checked against the terms."""
         locators = JobLocators.decode(job.locators)
-        seconds = self.config.fetch_seconds
-        most = self.config.rules.max_memory
+        rules = self.config.rules
         return fetch_job(
-            self.store, self.cache, job.terms.task, locators, max_bytes=most, timeout=seconds
+            self.store,
+            self.cache,
+            job.terms.task,
+            locators,
+            max_bytes=rules.max_memory,
+            max_program=rules.max_program,
+            judge=judge,
+            timeout=self.config.fetch_seconds,
         )
+
+    def _estimate(self, job: JobRecord, program: Program, steps: tuple[int, ...]) -> float:
+        """Seconds that a run takes here; Unsuitable if the rules forbid it."""
+        rules = self.config.rules
+        reason = judge_tables(program, rules)
+        if reason is not None:
+            raise Unsuitable(reason)
+        work = work_of(program, steps)
+        seconds = self.rate.seconds(work)
+        if self._engine is not None and self._engine[0] != _weights_of(job):
+            self._engine[1].release()
+            self._engine = None
+        reading = telemetry.read()
+        threads = self.config.threads or reading.processors
+        deal, free = job.terms.deal, reading.memory_free
+        reason = judge_program(deal, work, seconds, rules, free, threads)
+        if reason is not None:
+            raise Unsuitable(reason)
+        return seconds
 
     def _take(self, job: JobRecord, at: Snapshot) -> None:
         self.say(f"job {short(job.job)} fetching program, weights and inputs")
         recheck = self.config.habits.recheck_seconds
+        estimates: list[float] = []
+
+        def judge(program: Program, steps: tuple[int, ...]) -> None:
+            estimates.append(self._estimate(job, program, steps))
+
         try:
-            data = self._data(job)
+            self._data(job, judge)
         except PERMANENT as error:
             self._refuse(job, str(error), at, FOREVER)
             return
-        except StorageError as error:
-            self._refuse(job, str(error), at, recheck)
-            return
-        work = work_of(data.program, data.steps)
-        seconds = self.rate.seconds(work)
-        free = telemetry.read().memory_free
-        reason = judge_program(job.terms.deal, work, seconds, self.config.rules, free)
-        if reason is not None:
-            self._refuse(job, reason, at, recheck)
+        except (StorageError, Unsuitable) as error:
+            self._refuse(job, str(error), at, self._pause(job))
             return
         task = task_hash(job.terms.task)
         try:
@@ -269,7 +308,7 @@ class Agent:
         except Reverted as refusal:
             self._refuse(job, str(refusal), at, recheck)
             return
-        self.say(f"job {short(job.job)} accepted, about {seconds:.1f} s of work")
+        self.say(f"job {short(job.job)} accepted, about {estimates[-1]:.1f} s of work")
 
     def _finish(self, job: JobRecord, at: Snapshot) -> None:
         """Run an accepted job (or find its result), publish the outputs, commit their root."""
@@ -281,6 +320,12 @@ class Agent:
             left = job.clock - at.next_timestamp
             self.say(f"job {short(job.job)} waits: {error}; {left} s are left")
             self.chain.stop.wait(self.chain.config.poll_seconds)
+            return
+        except (MemoryError, RuntimeError, EngineError) as error:
+            # torch reports a lack of memory as a RuntimeError. The other jobs go on.
+            self._engine = None
+            self.failed |= {job.job}
+            self.say(f"job {short(job.job)} given up, it will be late: {error}")
             return
         self.say(f"job {short(job.job)} published, root 0x{root.hex()}")
         call = self.chain.contracts.market.commit(job.job, root, locators.encode())
@@ -319,7 +364,7 @@ class Agent:
 
     def _engine_for(self, job: JobRecord, data: JobData) -> Engine:
         """The prepared engine of a program and its weights; the last one is kept."""
-        key = (job.terms.task.program_root, job.terms.task.constants_root)
+        key = _weights_of(job)
         if self._engine is None or self._engine[0] != key:
             if self._engine is not None:
                 self._engine[1].release()
@@ -355,6 +400,11 @@ class Agent:
         if outcome.result is Result.MINED:
             self.say(f"{call.what}: {outcome.gas} gas, transaction 0x{outcome.tx.hex()}")
         return outcome
+
+
+def _weights_of(job: JobRecord) -> tuple[bytes, bytes]:
+    """What an engine is prepared for: roots of the program and of its constants."""
+    return job.terms.task.program_root, job.terms.task.constants_root
 
 
 class _Percent:

@@ -17,6 +17,8 @@ ROWS, WIDTH, OUT = 256, 512, 512
 REPEATS = 3
 CHAIN = 24
 """Instructions of the elementwise program: a chain as long as an activation function."""
+CALLS = 200
+"""Operations of one element each: what a call costs beside its work."""
 
 
 def _product() -> tuple[Program, list[Array]]:
@@ -59,6 +61,19 @@ def _elementwise() -> tuple[Program, list[Array]]:
     return b.build()
 
 
+def _calls() -> tuple[Program, list[Array]]:
+    b = Builder()
+    last = b.constant(np.ones(1, np.float32))
+    c = Code()
+    view = affine(0, (1,), (1,))
+    slots = (Slot(DType.F32, 1),)
+    template = Template(Kind.MAP, DType.F32, (1,), slots, (view,), c.finish(c.load_f(0) * 0.5))
+    for _ in range(CALLS):
+        last = b.op(template, [last])
+    b.output(last)
+    return b.build()
+
+
 def _seconds(program: Program, constants: Sequence[Array], threads: int | None) -> float:
     """The shortest of a few runs, after one that warms up."""
     engine = Engine(program, constants, threads=threads)
@@ -73,10 +88,12 @@ def _seconds(program: Program, constants: Sequence[Array], threads: int | None) 
 
 
 def measure(threads: int | None = None) -> Rate:
-    """Multiply-adds and instructions a second of this machine's engine."""
+    """Multiply-adds, instructions and calls a second of this machine's engine."""
     dot, weights = _product()
     chain, values = _elementwise()
+    calls, one = _calls()
     return Rate(
         products=work_of(dot).products / _seconds(dot, weights, threads),
         instructions=work_of(chain).instructions / _seconds(chain, values, threads),
+        operations=work_of(calls).operations / _seconds(calls, one, threads),
     )

@@ -16,10 +16,12 @@ from provider.policy import Rules, Standing, judge_terms
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a job was not taken; it is looked at again once the chain's time is past ``until``."""
+    """Why a job was not taken, ``times`` in a row; it is looked at again once the chain's time is
+    past ``until``."""
 
     reason: str
     until: int
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Sight:
     """What the agent knows at one block.
 
     ``time`` is the time a transaction sent now would run at.  ``jobs`` are all live jobs.
-    ``credits`` are tokens and wei that could be withdrawn, by contract name.
+    ``credits`` are tokens and wei that could be withdrawn, by contract name.  ``failed`` are
+    accepted jobs that this machine turned out to be unable to run.
     """
 
     time: int
@@ -35,6 +38,7 @@ class Sight:
     jobs: tuple[JobRecord, ...]
     credits: Mapping[str, tuple[int, int]]
     refused: Mapping[bytes, Refusal]
+    failed: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,13 @@ class Habits:
 def decide(sight: Sight, schedule: GasSchedule, rules: Rules, habits: Habits) -> list[Action]:
     """Actions in the order they are to be done; at most one of Finish and Take."""
     mine = [job for job in sight.jobs if job.provider == sight.me.address]
-    running = [j for j in mine if j.status is JobStatus.ACCEPTED and sight.time <= j.clock]
+    running = [
+        job
+        for job in mine
+        if job.status is JobStatus.ACCEPTED
+        and sight.time <= job.clock
+        and job.job not in sight.failed
+    ]
     if running:
         return [Finish(min(running, key=lambda j: j.clock))]
     actions: list[Action] = [

@@ -1,7 +1,8 @@
 """Which jobs a provider takes: pure functions over what it knows.
 
-``judge_terms`` looks at the terms alone, before anything is fetched; ``judge_program`` at the
-fetched and checked program.  Both give the reason for a refusal, or None.
+``judge_terms`` looks at the terms alone, before anything is fetched; ``judge_tables`` and
+``judge_program`` at the legal program, before a single tensor is.  All give the reason for a
+refusal, or None.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from protocol.spec.job import Deal, GasSchedule, Task, lock_of, trace_seconds
+from protocol.spec.types import Program
 from protocol.spec.workload import Work
 
 
@@ -17,7 +19,10 @@ class Rules:
     """What the person behind the provider allows.
 
     Prices in the token's smallest unit, times in seconds, sizes in bytes.  ``margin`` multiplies
-    the estimated run time before it is compared with a clock.
+    the estimated run time before it is compared with a clock.  ``max_program``, ``max_instances``
+    (operations of all phases) and ``max_tensors`` (states, and outputs) bound what a stranger's
+    program costs to read; ``max_window_seconds`` how long stake stays locked; a dispute leaves
+    ``min_move_seconds`` for each answer.
     """
 
     min_price: int = 1
@@ -26,6 +31,11 @@ class Rules:
     max_memory: int = 8 << 30
     margin: float = 2.0
     reserve_seconds: float = 5.0
+    max_program: int = 16 << 20
+    max_instances: int = 50_000
+    max_tensors: int = 4_096
+    max_window_seconds: int = 7 * 86_400
+    min_move_seconds: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +72,42 @@ def judge_terms(
         return f"unsettled work would be {total} ms, at most {me.max_backlog_ms} is allowed"
     if deal.work_ms > rules.max_work_seconds * 1000:
         return f"the job declares {deal.work_ms} ms of work, at most {rules.max_work_seconds} s"
+    if deal.window_seconds > rules.max_window_seconds:
+        return (
+            f"stake stays locked for {deal.window_seconds} s after the result, "
+            f"at most {rules.max_window_seconds} s"
+        )
+    if deal.move_seconds < rules.min_move_seconds:
+        return (
+            f"a dispute leaves {deal.move_seconds} s for an answer, "
+            f"at least {rules.min_move_seconds} s wanted"
+        )
     if task.task_count != 1 or task.first_step != 0:
         return "batches and resumed jobs are not supported yet"
     return None
 
 
+def judge_tables(program: Program, rules: Rules) -> str | None:
+    """Reason to refuse, from the lengths of a program's tables."""
+    tables = {
+        "operations": (sum(len(p.instances) for p in program.phases), rules.max_instances),
+        "states": (len(program.states), rules.max_tensors),
+        "outputs": (len(program.outputs), rules.max_tensors),
+    }
+    for what, (got, most) in tables.items():
+        if got > most:
+            return f"the program has {got} {what}, at most {most} are taken"
+    return None
+
+
 def judge_program(
-    deal: Deal, work: Work, run_seconds: float, rules: Rules, memory_free: int
+    deal: Deal, work: Work, run_seconds: float, rules: Rules, memory_free: int, threads: int = 1
 ) -> str | None:
     """Reason to refuse, once the program is known. ``run_seconds`` is this machine's estimate."""
     most = min(rules.max_memory, memory_free) if memory_free else rules.max_memory
-    if work.memory > most:
-        return f"the program needs {work.memory} bytes, {most} are available"
+    need_bytes = work.memory + threads * work.scratch
+    if need_bytes > most:
+        return f"the program needs {need_bytes} bytes, {most} are available"
     need = run_seconds * rules.margin + rules.reserve_seconds
     if need > deal.run_seconds:
         return f"a run takes {need:.1f} s with margin, the job allows {deal.run_seconds} s"

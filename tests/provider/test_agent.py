@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,12 @@ from protocol.chain.errors import WalletError
 from protocol.spec import examples, interpreter
 from protocol.spec.examples import Example
 from protocol.spec.job import JobStatus, task_hash
+from protocol.spec.types import Array
 from protocol.spec.workload import Rate
+from protocol.storage.cache import Cache
+from protocol.storage.jobs import JobData
 from provider.agent import Agent, AgentConfig
-from provider.decide import Habits
+from provider.decide import Habits, Refusal
 from provider.policy import Rules
 from tests.provider.conftest import TOKEN, Market
 
@@ -160,6 +164,71 @@ def test_take__weights_that_are_not_those_committed__are_refused(
         assert [line for line in said if "not taken" in line and "root" in line], said
         market.later(41)
         client.sender.send(contracts.market.refund(task_hash(task), deal))
+
+
+def test_cycle__refused_job_that_a_reorg_took_away__is_forgotten(
+    market: Market, tmp_path: Path
+) -> None:
+    with market.agent(9, config(tmp_path)) as (agent, _):
+        agent.refused[b"\7" * 32] = Refusal("no", until=1 << 62)
+        agent.cycle()
+        assert agent.refused == {}
+
+
+def test_take__work_that_does_not_fit__is_refused_before_its_weights_are_fetched(
+    market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market.register(9, 500)
+    fetched: list[str] = []
+    obtain = Cache.obtain
+
+    def noting(cache: Cache, kind: str, *args: Any) -> Path:
+        fetched.append(kind)
+        return obtain(cache, kind, *args)
+
+    monkeypatch.setattr(Cache, "obtain", noting)
+    with market.client() as client:
+        job = post(client, EXAMPLES["mlp"], open_seconds=30).job
+        with market.agent(9, config(tmp_path, max_memory=2_000)) as (agent, said):
+            agent.rate = FAST
+            agent.cycle()
+            assert [line for line in said if "2000 are available" in line], said
+            assert fetched == ["program"]
+            first = agent.refused[job].until
+            taken = record(agent, job)
+            agent._take(taken, agent.chain.snapshot())
+            assert agent.refused[job].until > first + 900
+        market.later(31)
+        terms = client.record(job)[0].terms
+        refund = client.chain.contracts.market.refund(task_hash(terms.task), terms.deal)
+        client.sender.send(refund)
+
+
+def test_finish__machine_out_of_memory__gives_the_job_up_and_takes_others(
+    market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market.register(2, 500)
+    with market.client() as client, market.agent(2, config(tmp_path)) as (agent, said):
+        agent.rate = FAST
+        broken = post(client, EXAMPLES["mlp"], attempts=1, run_seconds=30).job
+        agent.cycle()
+        assert record(agent, broken).status is JobStatus.ACCEPTED
+
+        def full(job: JobRecord, data: JobData) -> list[Array]:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(agent, "_outputs", full)
+            agent.cycle()
+        assert [line for line in said if "given up" in line and "allocate" in line], said
+        job = post(client, EXAMPLES["counter"]).job
+        cycles(agent)
+        assert record(agent, job).status is JobStatus.COMMITTED
+        assert record(agent, broken).status is JobStatus.ACCEPTED
+        market.later(31)
+        terms = client.record(broken)[0].terms
+        late = client.chain.contracts.market.slash_late(task_hash(terms.task), terms.deal)
+        client.sender.send(late)
 
 
 def test_prepare__not_registered__says_what_to_do(market: Market, tmp_path: Path) -> None:

@@ -78,6 +78,11 @@ def test_decide__accepted_job_past_its_clock__is_given_up() -> None:
     assert actions(sight(late)) == []
 
 
+def test_decide__accepted_job_that_cannot_run_here__does_not_stop_other_work() -> None:
+    broken = held(1, ME.address, JobStatus.ACCEPTED, 4000)
+    assert actions(sight(broken, job(2), failed=frozenset({broken.job}))) == [Take(job(2))]
+
+
 def test_decide__job_of_another__is_left_alone() -> None:
     assert actions(sight(held(1, OTHER, JobStatus.ACCEPTED, 3000))) == []
     assert actions(sight(held(1, OTHER, JobStatus.COMMITTED, 100))) == []

@@ -5,12 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from protocol.spec import examples
+from protocol.spec import examples, legality
+from protocol.spec.assembler import Code
+from protocol.spec.builder import Builder, affine
 from protocol.spec.job import Deal, GasSchedule, Task
+from protocol.spec.microcode import Op
+from protocol.spec.types import (
+    Digit,
+    DType,
+    Instr,
+    Kind,
+    Next,
+    NextKind,
+    Phase,
+    Program,
+    Slot,
+    Template,
+    View,
+)
 from protocol.spec.workload import Rate, Work, peak_memory, work_of
-from provider.policy import Rules, Standing, judge_program, judge_terms
+from provider.policy import Rules, Standing, judge_program, judge_tables, judge_terms
 from provider.telemetry import read
 
 SCHEDULE = GasSchedule(min_lock=100, dispute_gas=1000, close_gas=10, late_gas=10)
@@ -42,6 +59,8 @@ def test_judge_terms__everything_fits__accepts() -> None:
         ({}, {"deposit": 2010 * 3 - 1}, {}, "wei of deposit"),
         ({}, {"backlog_ms": 8_001}, {}, "unsettled work would be 10001 ms"),
         ({}, {}, {"max_work_seconds": 1.9}, "declares 2000 ms of work"),
+        ({"window_seconds": 8 * 86_400}, {}, {}, "stays locked for 691200 s"),
+        ({"move_seconds": 9}, {}, {}, "leaves 9 s for an answer"),
     ],
 )
 def test_judge_terms__one_thing_short__says_which(
@@ -86,7 +105,8 @@ def test_work_of__mlp__counts_products_and_instructions() -> None:
     work = work_of(program)
     assert work.products == 3 * 5 * 70
     assert work.instructions > 3 * 70 * 2
-    assert Rate(products=1050.0, instructions=1e12).seconds(work) == pytest.approx(1.0, rel=1e-6)
+    free = {"instructions": 1e15, "operations": 1e15, "outputs": 1e15}
+    assert Rate(products=1050.0, **free).seconds(work) == pytest.approx(1.0, rel=1e-6)
 
 
 def test_work_of__two_steps__is_twice_one() -> None:
@@ -107,3 +127,124 @@ def test_read__this_machine__reports_processors_and_says_why_no_gpu() -> None:
     assert reading.processors >= 1
     assert reading.memory_total >= reading.memory_free >= 0
     assert reading.gpus or "no GPU" in reading.note
+
+
+# --- programs that strangers write --------------------------------------------------------------
+
+
+def one(t: Template) -> Program:
+    """A program of one operation on zeros; legal."""
+    b = Builder()
+    bounds = {t.views[0].slot: t.bound_a, t.views[1].slot: t.bound_b} if t.r and t.bound_a else {}
+    tensors = [np.zeros(s.count, s.dtype.numpy) for s in t.slots]
+    b.output(b.op(t, [b.constant(x, bounds.get(k, 0)) for k, x in enumerate(tensors)]))
+    program, _ = b.build()
+    legality.check(program)
+    return program
+
+
+def chain(op: Op, count: int) -> Program:
+    """A MAP that applies one instruction of floats ``count`` times to 2^20 elements."""
+    post = [Instr(Op.LOAD, 0, 0, 0, 0)]
+    post += [Instr(op, k, k if op is Op.FADD else 0, 0, 0) for k in range(count)]
+    n = 1 << 20
+    slots = (Slot(DType.F32, n),)
+    return one(Template(Kind.MAP, DType.F32, (n,), slots, (affine(0, (n,), (1,)),), tuple(post)))
+
+
+def dot(
+    count: int, terms: int, a: View, b: View, slots: tuple[int, int], bounds: tuple[int, int]
+) -> Program:
+    code = Code()
+    return one(
+        Template(
+            kind=Kind.DOT,
+            dtype=DType.F32,
+            shape=(count,),
+            slots=tuple(Slot(DType.I16, n) for n in slots),
+            views=(a, b),
+            post=code.finish(code.acc_i().to_f32()),
+            r=(terms,),
+            bound_a=bounds[0],
+            bound_b=bounds[1],
+        )
+    )
+
+
+def test_work_of__steps_that_compute_nothing__still_take_their_time() -> None:
+    program = examples.counter().program
+    (phase,) = program.phases[:1]
+    idle = Phase(1 << 31, (), tuple(Next(NextKind.KEEP) for _ in phase.nexts))
+    work = work_of(replace(program, phases=(idle,), halt=None))
+    assert (work.products, work.instructions) == (0, 0)
+    assert Rate(1e12, 1e12).seconds(work) > 1e5
+
+
+def test_work_of__slow_instructions__weigh_more_than_additions() -> None:
+    slow, fast = work_of(chain(Op.FSQRT, 200)), work_of(chain(Op.FADD, 200))
+    assert slow.instructions > 30 * fast.instructions
+
+
+def test_work_of__windows_as_second_operand__count_the_gathered_matrix() -> None:
+    """2^16 windows of 2^14 terms out of 80,000 elements: as a matrix they are 2 GiB."""
+    n, k = 1 << 16, 1 << 14
+    first = affine(0, (n,), (0,), r=(k,), r_strides=(1,))
+    second = affine(1, (n,), (1,), r=(k,), r_strides=(1,))
+    work = work_of(dot(n, k, first, second, (k, n + k), (100, 100)))
+    assert work.memory > n * k * 2
+
+
+def test_work_of__views_that_split_the_index_differently__cost_a_gather_a_term() -> None:
+    first = View(
+        slot=0,
+        offset=0,
+        pad=0,
+        guards=(),
+        digits=(Digit(3, 64, 0, 0), Digit(5, 0, 0, 0)),
+        rdigits=(Digit(64, 1, 0, 0),),
+    )
+    second = replace(first, slot=1, digits=(Digit(5, 64, 0, 0), Digit(3, 0, 0, 0)))
+    work = work_of(dot(15, 64, first, second, (192, 320), (100, 100)))
+    assert work.instructions > 100 * work.products
+    assert work.scratch > 64 << 20
+
+
+def test_work_of__bounds_too_wide_for_limbs__cost_more() -> None:
+    first = affine(0, (8,), (64,), r=(64,), r_strides=(1,))
+    second = affine(1, (8,), (0,), r=(64,), r_strides=(1,))
+    narrow = work_of(dot(8, 64, first, second, (512, 64), (32639, 8127)))
+    wide = work_of(dot(8, 64, first, second, (512, 64), (32768, 32768)))
+    assert wide.products > narrow.products
+
+
+def test_work_of__one_state_as_many_outputs__is_published_as_often() -> None:
+    program = examples.counter().program
+    many = replace(program, outputs=program.outputs[:1] * 1000)
+    often = work_of(many)
+    state = program.states[program.outputs[0]].tensor.nbytes
+    assert often.outputs == 1000 * state
+    assert often.memory >= 1000 * state
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [
+        ({"max_instances": 0}, "operations, at most 0"),
+        ({"max_tensors": 0}, "states, at most 0"),
+    ],
+)
+def test_judge_tables__too_long__says_which(rules: dict[str, Any], reason: str) -> None:
+    program = examples.mlp().program
+    assert judge_tables(program, RULES) is None
+    got = judge_tables(program, replace(RULES, **rules))
+    assert got is not None
+    assert reason in got
+    outputs = replace(program, outputs=program.outputs[:1] * 5000)
+    assert "5000 outputs" in (judge_tables(outputs, RULES) or "")
+
+
+def test_judge_program__scratch__counts_once_a_thread() -> None:
+    work = replace(WORK, scratch=100)
+    most = WORK.memory + 300
+    assert judge_program(DEAL, work, 1.0, RULES, most, threads=3) is None
+    assert "are available" in (judge_program(DEAL, work, 1.0, RULES, most, threads=4) or "")
