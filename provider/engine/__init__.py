@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provider.engine.engine import Engine, Memory, Profile, run
+from provider.engine.engine import Engine, Memory, Profile, Start, run
 from provider.engine.errors import EngineError, KernelWarning
 
-__all__ = ["Engine", "EngineError", "KernelWarning", "Memory", "Profile", "run"]
+__all__ = ["Engine", "EngineError", "KernelWarning", "Memory", "Profile", "Start", "run"]

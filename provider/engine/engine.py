@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -112,6 +113,14 @@ class _State:
     owned: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a run begins: the states after ``step`` steps, in order of declaration."""
+
+    step: int
+    states: Sequence[Array]
+
+
 class Engine:
     """A program prepared for a device.  Not for use by two threads at once.
 
@@ -167,34 +176,64 @@ class Engine:
         ``inputs`` match the declarations (TensorMismatch otherwise); ``steps`` gives the steps of
         each phase (default: the maxima; LimitExceeded beyond them); ``seed`` is an i64.
         """
-        check_tensors("input", self.program.inputs, inputs)
-        wanted = check_steps(self.program, steps)
-        with single_threaded():
-            return self._run(inputs, wanted, seed, observe, progress)
+        last = deque(self._walk(inputs, seed, steps, None, observe, progress), maxlen=1)
+        return self._finish(last[0])
 
-    def _run(
+    def states(
         self,
         inputs: Sequence[Array],
-        wanted: Sequence[int],
+        *,
+        seed: int = 0,
+        steps: Sequence[int] | None = None,
+        start: Start | None = None,
+        observe: Observer | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[list[Array]]:
+        """All states, as new arrays: at the start, then after each step that runs.
+
+        ``start`` begins behind the steps that led to it (default: before the first).  A halted
+        program yields no more.
+        """
+        for states in self._walk(inputs, seed, steps, start, observe, progress):
+            yield [
+                s.raw.cpu().numpy().reshape(decl.tensor.shape).copy()
+                for s, decl in zip(states, self.program.states, strict=True)
+            ]
+
+    def _walk(
+        self,
+        inputs: Sequence[Array],
         seed: int,
+        steps: Sequence[int] | None,
+        start: Start | None,
         observe: Observer | None,
         progress: Progress | None,
-    ) -> list[Array]:
+    ) -> Iterator[list[_State]]:
         program = self.program
+        check_tensors("input", program.inputs, inputs)
+        wanted = check_steps(program, steps)
         raw = [as_tensor(x, self.device).reshape(-1) for x in inputs]
         self._inputs = [canonical_copy(x) for x in raw]
-        states = self._initial(raw)
+        states = self._initial(raw) if start is None else self._resumed(start)
         self._start_memory(states)
+        yield states
         ticker = _Ticker(progress, program, wanted)
-        step = 0
+        step, first = 0, 0 if start is None else start.step
         for number, (phase, count) in enumerate(zip(program.phases, wanted, strict=True)):
             for k in range(count):
-                if program.halt is not None and int(states[program.halt].raw[0]) != 0:
-                    return self._finish(states)
-                see = self._observer(observe, number, step)
-                states = self._step(number, phase, states, Scalars(step, k, seed), see, ticker)
+                if step >= first:
+                    if program.halt is not None and int(states[program.halt].raw[0]) != 0:
+                        return
+                    see = self._observer(observe, number, step)
+                    with single_threaded():
+                        scalars = Scalars(step, k, seed)
+                        states = self._step(number, phase, states, scalars, see, ticker)
+                    yield states
                 step += 1
-        return self._finish(states)
+
+    def _resumed(self, start: Start) -> list[_State]:
+        raw = [as_tensor(x, self.device).reshape(-1).clone() for x in start.states]
+        return [_State(x, canonical_copy(x), owned=True) for x in raw]
 
     def release(self) -> None:
         """Give the buffers back; the engine can be used again."""
