@@ -226,8 +226,7 @@ class Agent:
             case Finish(job):
                 self._finish(job, at)
             case Settle(job):
-                deal, task = job.terms.deal, task_hash(job.terms.task)
-                self._send(self.chain.contracts.market.finalize(task, deal, job.job))
+                self._settle(job)
             case Collect(contract, token, native):
                 self._collect(contract, token, native)
 
@@ -335,6 +334,16 @@ class Agent:
             self.say(f"job {short(job.job)} not committed: {refusal}")
             return
         self.say(f"job {short(job.job)} committed")
+
+    def _settle(self, job: JobRecord) -> None:
+        """Finalize; a keeper may have done it since, or a challenge come in."""
+        call = self.chain.contracts.market.finalize(
+            task_hash(job.terms.task), job.terms.deal, job.job
+        )
+        try:
+            self._send(call, already=lambda refusal: isinstance(refusal, WrongStatus))
+        except Reverted as refusal:
+            self.say(f"job {short(job.job)} not settled: {refusal}")
 
     def _committed(self, job: JobRecord, root: bytes, refusal: Reverted) -> bool:
         """Whether a refused commit means that an earlier life of this process sent it."""

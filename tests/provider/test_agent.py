@@ -21,7 +21,7 @@ from protocol.spec.workload import Rate
 from protocol.storage.cache import Cache
 from protocol.storage.jobs import JobData
 from provider.agent import Agent, AgentConfig
-from provider.decide import Habits, Refusal
+from provider.decide import Habits, Refusal, Settle
 from provider.policy import Rules
 from tests.provider.conftest import TOKEN, Market
 
@@ -229,6 +229,21 @@ def test_finish__machine_out_of_memory__gives_the_job_up_and_takes_others(
         terms = client.record(broken)[0].terms
         late = client.chain.contracts.market.slash_late(task_hash(terms.task), terms.deal)
         client.sender.send(late)
+
+
+def test_settle__a_keeper_was_faster__is_no_error(market: Market, tmp_path: Path) -> None:
+    """The job is final by the time that the agent's own call runs."""
+    with market.client() as client, market.agent(2, config(tmp_path)) as (agent, said):
+        job = post(client, EXAMPLES["counter"]).job
+        cycles(agent)
+        committed = record(agent, job)
+        assert committed.status is JobStatus.COMMITTED
+        agent.act(Settle(committed), agent.chain.snapshot())
+        assert "not settled" in said[-1]
+        market.later(11)
+        for _ in range(2):
+            agent.act(Settle(committed), agent.chain.snapshot())
+        assert record(agent, job).status is JobStatus.FINALIZED
 
 
 def test_prepare__not_registered__says_what_to_do(market: Market, tmp_path: Path) -> None:
