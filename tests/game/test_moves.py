@@ -1,0 +1,311 @@
+"""Moves that break a rule: twin and contract refuse them with the same error."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from protocol.spec import trees
+from protocol.spec.dispute import Challenge, Wait
+from protocol.spec.job import JobStatus
+from protocol.spec.referee import Proof
+from protocol.spec.trace import Tree
+from tests.actors import liars
+from tests.actors.case import Case
+from tests.actors.challenger import Challenger, play, prover_of
+from tests.actors.provider import Provider, Stubborn, below
+from tests.contracts.market import Market, address, terms_tuple
+from tests.game.onchain import ChainTable, encoded
+from tests.game.world import case
+
+pytestmark = pytest.mark.chain
+
+
+def opened(world: Market, of: Case) -> tuple[ChainTable, int]:
+    """An honest claim, challenged by the keeper and opened."""
+    table = ChainTable(world, of, of.truth)
+    number = table.move("challenge", who=address(world.keeper))
+    assert Provider(of.truth, address(world.provider)).answer(table, number)
+    return table, number
+
+
+def to_leaf(table: ChainTable, number: int, index: int, who: bytes, of: Case) -> None:
+    """The keeper points at a leaf of the steps."""
+    levels = of.truth.levels(Tree.STEPS)
+    siblings = trees.siblings_of(levels, index)
+    depth = len(levels) - 1
+    table.move("point", number, depth, index, levels[0][index], siblings, who=who)
+
+
+def test_open__by_a_stranger_twice_late_or_malformed__is_refused(world: Market) -> None:
+    of = case("counter")
+    table = ChainTable(world, of, of.truth)
+    provider, keeper = address(world.provider), address(world.keeper)
+    number = table.move("challenge", who=keeper)
+    levels = of.truth.levels(Tree.STEPS)
+    nodes = below(levels, len(levels) - 1, 0)
+    assert table.refused("open", number, nodes, who=address(world.rival)) == "NotProvider"
+    assert table.refused("open", number, nodes[:-1], who=provider) == "WrongChildren"
+    assert table.refused("open", number, [*nodes, bytes(32)], who=provider) == "WrongChildren"
+    assert table.refused("open", number + 1, nodes, who=provider) == "NotLive"
+    assert table.refused("reveal", number, nodes, who=provider) == "WrongTurn"
+    table.wait_until(table.claim.open_by - 1)
+    table.move("open", number, nodes, who=provider)
+    assert table.refused("open", number, nodes, who=provider) == "WrongTurn"
+
+
+def test_open__one_second_after_the_clock__is_too_late(world: Market) -> None:
+    of = case("mlp")
+    table = ChainTable(world, of, of.truth)
+    number = table.move("challenge", who=address(world.keeper))
+    table.wait_until(table.claim.open_by - 1)
+    assert table.refused("timeout_provider", number) == "TooEarly"
+    levels = of.truth.levels(Tree.STEPS)
+    nodes = below(levels, 1, 0)
+    table.wait_until(table.claim.open_by)
+    assert table.refused("open", number, nodes, who=address(world.provider)) == "TooLate"
+    table.move("timeout_provider", number)
+    assert world.status(table.terms) is JobStatus.OPEN
+
+
+def test_point__by_a_stranger_elsewhere_or_malformed__is_refused(world: Market) -> None:
+    of = case("counter")
+    table, number = opened(world, of)
+    keeper = address(world.keeper)
+    levels = of.truth.levels(Tree.STEPS)
+    depth = len(levels) - 1
+    leaf, siblings = levels[0][3], trees.siblings_of(levels, 3)
+
+    def refused(*arguments: object, who: bytes = keeper) -> str:
+        return table.refused("point", number, *arguments, who=who)
+
+    assert refused(depth, 3, leaf, siblings, who=address(world.rival)) == "NotChallenger"
+    assert refused(depth - 1, 3, leaf, siblings) == "WrongLevels"
+    assert refused(depth + 1, 3, leaf, siblings) == "WrongLevels"
+    assert refused(depth, 16, leaf, siblings) == "OutsideNode"
+    assert refused(depth, 10, leaf, siblings) == "OutsideTree"
+    assert refused(depth, 2, leaf, siblings) == "WrongNode"
+    assert refused(depth, 3, levels[0][2], siblings) == "WrongNode"
+    assert refused(depth, 3, leaf, siblings[:-1]) == "WrongPathLength"
+    assert refused(depth, 3, leaf, [*siblings, bytes(32)]) == "WrongPathLength"
+    assert refused(0, 0, levels[-1][0], []) == "NothingToReveal"
+    to_leaf(table, number, 3, keeper, of)
+    assert refused(0, 3, leaf, []) == "WrongTurn"
+
+
+def test_answers__malformed_or_of_another_node__are_refused(world: Market) -> None:
+    of = case("mlp")
+    table, number = opened(world, of)
+    keeper, provider = address(world.keeper), address(world.provider)
+    to_leaf(table, number, 1, keeper, of)
+    ops = of.truth.levels(Tree.OPERATIONS, 1)
+    assert table.refused("open_step", number, ops[0], who=keeper) == "NotProvider"
+    many = [bytes(32)] * 33
+    assert table.refused("open_step", number, many, who=provider) == "WrongChildren"
+    table.move("open_step", number, ops[0], who=provider)
+    assert table.refused("open_step", number, ops[0], who=provider) == "WrongTurn"
+    proof = prover_of(of, table).entry(Tree.OPERATIONS, 1, 0)
+    table.move("enter", number, Tree.OPERATIONS, proof, who=keeper)
+    table.move("point", number, 0, 0, ops[-1][0], [], who=keeper)
+    stranger = address(world.rival)
+    assert table.refused("reveal", number, ops[0][:2], who=stranger) == "WrongChildren"
+    wrong = [ops[0][1], ops[0][0], ops[0][2]]
+    assert table.refused("reveal", number, wrong, who=stranger) == "WrongNode"
+    assert table.refused("reveal_block", number, bytes(512), who=stranger) == "NothingToReveal"
+    table.reveal(number, ops[0], stranger)
+    assert world.owed(world.rival, world.game) == (0, 120_000 * 10**9)
+    siblings = trees.siblings_of(ops, 1)
+    table.move("point", number, 2, 1, ops[0][1], siblings, who=keeper)
+    proof = prover_of(of, table).entry(Tree.OPERATION_BLOCKS, 1, 1)
+    table.move("enter", number, Tree.OPERATION_BLOCKS, proof, who=keeper)
+    blocks = of.truth.levels(Tree.OPERATION_BLOCKS, 1, 1)
+    table.move("point", number, 0, 0, blocks[0][0], [], who=keeper)
+    data = of.truth.block(Tree.OPERATION_BLOCKS, 1, 1, 0)
+    assert table.refused("reveal_block", number, data[:-1], who=provider) == "NotOneBlock"
+    assert table.refused("reveal_block", number, bytes(512), who=provider) == "WrongNode"
+    assert table.refused("reveal", number, blocks[0], who=provider) == "NothingToReveal"
+    table.reveal_block(number, data, provider)
+    again = table.refused("point", number, 0, 0, blocks[0][0], [], who=keeper)
+    assert again == "NothingToReveal"
+    proof = prover_of(of, table).element(1, 1, 7, data)
+    assert table.refused("prove", number, Proof.ELEMENT, proof) == "ProvesNothing"
+    assert table.refused("prove", number, Proof.HALT, proof) == "NotHere"
+
+
+def asked_for_a_block(x: Challenge) -> bool:
+    """The provider is to show a block of an operation."""
+    return x.tree is Tree.OPERATION_BLOCKS and x.wait is Wait.REVEAL
+
+
+def test_reveal_block__dirty_tail__is_refused_and_the_clock_decides(world: Market) -> None:
+    of = case("counter")
+    claimed = liars.garbage_in_the_tail(2, 1)(of)
+    table = ChainTable(world, of, claimed)
+    me, provider = address(world.keeper), Stubborn(claimed, address(world.provider))
+    number = table.move("challenge", who=me)
+    challenger = Challenger(of, me)
+    while not asked_for_a_block(table.challenge_of(number)):
+        if table.challenge_of(number).wait is Wait.CHALLENGER:
+            challenger.move(table, number)
+        else:
+            assert provider.answer(table, number)
+    data = claimed.block(Tree.OPERATION_BLOCKS, 3, 1, 0)
+    who = address(world.provider)
+    assert table.refused("reveal_block", number, data, who=who) == "DirtyTail"
+    table.silence(number)
+    table.move("timeout_provider", number)
+
+
+def test_enter__from_elsewhere_or_into_a_halted_step__is_refused(world: Market) -> None:
+    of = case("counter")
+    table, number = opened(world, of)
+    keeper, provider = address(world.keeper), address(world.provider)
+    entry = prover_of(of, table).entry
+    states, operations = entry(Tree.STATES, 1, 0), entry(Tree.OPERATIONS, 1, 0)
+    blocks = entry(Tree.STATE_BLOCKS, 1, 0)
+    refused = [
+        table.refused("enter", number, Tree.STATES, states, who=keeper),
+        table.refused("enter", number, Tree.STEPS, states, who=keeper),
+        table.refused("enter", number, Tree.STATE_BLOCKS, blocks, who=keeper),
+    ]
+    assert refused == ["NotHere"] * 3
+    to_leaf(table, number, 8, keeper, of)
+    assert table.refused("enter", number, Tree.STATES, states, who=keeper) == "WrongTurn"
+    table.move("open_step", number, [trees.HALTED], who=provider)
+    into = ("enter", number, Tree.OPERATIONS, operations)
+    assert table.refused(*into, who=keeper) == "StepHalted"
+    assert table.refused(*into, who=address(world.rival)) == "NotChallenger"
+    halt = prover_of(of, table).halt(8)
+    assert table.refused("prove", number, Proof.HALT, halt) == "ProvesNothing"
+    table.move("enter", number, Tree.STATES, states, who=keeper)
+    assert table.refused("enter", number, Tree.STATES, states, who=keeper) == "NotHere"
+
+
+def test_timeouts__of_the_wrong_side_or_early__are_refused(world: Market) -> None:
+    of = case("mlp")
+    table, number = opened(world, of)
+    keeper, rival = address(world.keeper), address(world.rival)
+    assert table.refused("timeout_provider", number) == "WrongTurn"
+    assert table.refused("timeout_challengers", [number], who=rival) == "TooEarly"
+    deadline = table.game.deadline_of(table.claim_id, number)
+    table.wait_until(deadline - 2)
+    assert table.refused("timeout_challengers", [number], who=rival) == "TooEarly"
+    table.wait_until(deadline)
+    leaf = of.truth.levels(Tree.STEPS)
+    late = ("point", number, 1, 1, leaf[0][1], trees.siblings_of(leaf, 1))
+    assert table.refused(*late, who=keeper) == "TooLate"
+    table.move("timeout_challengers", [number], who=rival)
+    assert table.refused("timeout_challengers", [number], who=rival) == "NotLive"
+    assert world.market.jobOf(world.key(table.terms))[5] == 0
+    assert table.refused_collect(number) == "HasNotFallen"
+
+
+def test_challenge__after_the_window_or_with_another_bond__is_refused(world: Market) -> None:
+    of = case("mlp")
+    table = ChainTable(world, of, of.truth)
+    terms = terms_tuple(table.terms)
+    _, native = world.game.bondOf(table.claim_id, terms[1])
+    for value in (0, native - 1, native + 1):
+        with world.reverts("WrongBond", value, native):
+            options = {"from": world.keeper, "value": value}
+            world.game.challenge(terms, table.claim_id, options)
+    with world.reverts("WrongClaim"):
+        world.game.challenge(terms, b"\1" * 32, {"from": world.keeper, "value": native})
+    table.wait_until(table.claim.window_until)
+    assert table.refused("challenge", who=address(world.keeper)) == "TooLate"
+
+
+def test_moves__with_the_terms_of_another_job__are_refused(world: Market) -> None:
+    of = case("mlp")
+    table, number = opened(world, of)
+    other = ChainTable(world, of, of.truth, nonce=2)
+    terms = terms_tuple(other.terms)
+    data = encoded(prover_of(of, table).entry(Tree.OUTPUTS, 0, 0))
+    options = {"from": world.keeper}
+    with world.reverts("WrongTerms", table.claim_id):
+        world.game.enter(table.claim_id, number, terms, int(Tree.OUTPUTS), data, options)
+    with world.reverts("WrongTerms", table.claim_id):
+        world.game.timeoutProvider(table.claim_id, number, terms, options)
+    with world.reverts("WrongTerms", other.claim_id):
+        world.game.timeoutProvider(other.claim_id, number, terms, options)
+    with world.reverts("NotLive"):
+        world.game.timeoutChallengers(other.claim_id, [number], options)
+
+
+def test_fallen__nothing_but_collect_works(world: Market) -> None:
+    of = case("mlp")
+    claimed = liars.wrong_output(0)(of)
+    table = ChainTable(world, of, claimed)
+    keeper, rival = address(world.keeper), address(world.rival)
+    number = table.move("challenge", who=keeper)
+    other = table.move("challenge", who=rival)
+    play(table, number, Challenger(of, keeper), Stubborn(claimed, address(world.provider)))
+    assert table.refused("timeout_provider", other) == "HasFallen"
+    assert table.refused("timeout_challengers", [other], who=rival) == "HasFallen"
+    assert table.refused("open", other, [], who=address(world.provider)) == "HasFallen"
+    assert table.refused("challenge", who=rival) == "WrongStatus"
+    table.collect(other)
+    table.collect(number)
+    for account in (world.keeper, world.rival):
+        token, native = world.owed(account, world.game)
+        world.game.withdraw(account, token, {"from": account})
+        world.game.withdrawNative(account, native, {"from": account})
+    left = world.owed(world.provider, world.game)
+    assert int(world.game.balance()) == left[1]
+    assert int(world.token.balanceOf(world.game)) == left[0] == 0
+
+
+def test_list__defeats_at_the_head_the_tail_and_between__keep_the_order(world: Market) -> None:
+    of = case("mlp")
+    table = ChainTable(world, of, of.truth)
+    who = [address(a) for a in (world.keeper, world.rival, world.client, world.stranger)]
+    numbers = [table.move("challenge", who=w) for w in (*who, who[0])]
+    assert Provider(of.truth, address(world.provider)).answer(table, numbers[3])
+    table.silence(numbers[0])
+    table.move("timeout_challengers", [numbers[2]], who=who[1])
+    table.move("timeout_challengers", [numbers[4], numbers[0]], who=who[1])
+    assert table.claim.numbers == [numbers[1], numbers[3]]
+    table.move("timeout_challengers", [numbers[1], numbers[3]], who=who[1])
+    assert table.claim.holds == 0
+
+
+def test_play__known_nodes__from_opening_to_the_fall_in_one_call(world: Market) -> None:
+    of = case("mlp")
+    claimed = liars.one_bit_in(0, 1, 300)(of)
+    table = ChainTable(world, of, claimed)
+    me, provider = address(world.keeper), address(world.provider)
+    number = table.move("challenge", who=me)
+    game, key = world.game, table.claim_id
+    steps, ops = claimed.levels(Tree.STEPS), claimed.levels(Tree.OPERATIONS, 1)
+    table.open(number, below(steps, 1, 0), provider)
+    terms = terms_tuple(table.terms)
+    prover = prover_of(of, table)
+    path = trees.siblings_of(steps, 1)
+    pointed = game.point.encode_input(key, number, 1, 1, steps[0][1], path)
+    game.play([pointed], {"from": world.keeper})
+    opening = game.openStep.encode_input(key, number, ops[0])
+    game.play([opening], {"from": world.provider})
+    # The challenger knows the whole claim: published nodes, or an earlier dispute.
+    data = claimed.block(Tree.OPERATION_BLOCKS, 1, 1, 0)
+    true = of.truth.block(Tree.OPERATION_BLOCKS, 1, 1, 0)
+    byte = next(k for k in range(512) if data[k] != true[k])
+
+    def levels(tree: Tree, step: int, item: int) -> list[list[bytes]]:
+        return claimed.levels(tree, step, item)
+
+    proof = replace(prover, levels=levels).element(1, 1, byte // 2, data)
+    into_operations = encoded(prover.entry(Tree.OPERATIONS, 1, 0))
+    into_blocks = encoded(prover.entry(Tree.OPERATION_BLOCKS, 1, 1))
+    moves = [
+        game.enter.encode_input(key, number, terms, int(Tree.OPERATIONS), into_operations),
+        game.point.encode_input(key, number, 2, 1, ops[0][1], trees.siblings_of(ops, 1)),
+        game.enter.encode_input(key, number, terms, int(Tree.OPERATION_BLOCKS), into_blocks),
+        game.prove.encode_input(key, number, terms, int(Proof.ELEMENT), encoded(proof)),
+    ]
+    broken = [*moves[:-1], game.collect.encode_input(key, number)]
+    with world.reverts("HasNotFallen"):
+        game.play(broken, {"from": world.keeper})
+    receipt = game.play(moves, {"from": world.keeper})
+    assert receipt.events["ClaimFell"]["caller"] == world.keeper
+    assert world.status(table.terms) is JobStatus.OPEN
