@@ -20,8 +20,10 @@ import torch
 
 import client
 from client.models import minilm
+from protocol.hashing import tensors_root
 from protocol.spec.types import Program
 from provider.engine import Engine, Profile
+from provider.engine.trace import EngineTrace
 
 SENTENCES = Path(__file__).with_name("sentences.txt")
 ROWS = 10
@@ -32,7 +34,11 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a bench reports: seconds are medians, ``ratio`` is engine over PyTorch fp32."""
+    """What a bench reports: seconds are medians, ``ratio`` is engine over PyTorch fp32.
+
+    ``trace_ratio`` is a run with its whole trace over a plain run, ``trace_mb`` what it hashes;
+    ``commit_share`` the time to hash the outputs, of a run's.
+    """
 
     model: str
     precision: str
@@ -52,6 +58,9 @@ class Figures:
     planned_mib: float
     peak_mib: float
     scratch_mib: float
+    trace_ratio: float
+    trace_mb: float
+    commit_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +129,18 @@ def bench_minilm(args: argparse.Namespace) -> tuple[Figures, list[Row]]:
     outputs = engine.run(inputs)
     prepare_seconds = time.perf_counter() - start
     torch.set_num_threads(engine.pool.threads)
-    plain, ours = [], []
+    plain, ours, traced, commits = [], [], [], []
+    decls = [compiled.program.states[n].tensor for n in compiled.program.outputs]
     with torch.no_grad():
         reference = model(ids, mask)
         for _ in range(args.repeats):
             plain.append(timed(lambda: model(ids, mask)))
             ours.append(timed(lambda: engine.run(inputs)))
+            traced.append(timed(lambda: EngineTrace(engine, inputs)))
+            commits.append(timed(lambda: tensors_root(decls, outputs)))
+    engine.run(inputs)
     memory = engine.memory
+    hashed = EngineTrace(engine, inputs).hashed
     engine.profile = Profile()
     engine.run(inputs)
     vectors = torch.from_numpy(compiled.unbind(outputs)[0])
@@ -150,6 +164,9 @@ def bench_minilm(args: argparse.Namespace) -> tuple[Figures, list[Row]]:
         planned_mib=memory.planned / MIB,
         peak_mib=memory.peak / MIB,
         scratch_mib=memory.scratch / MIB,
+        trace_ratio=statistics.median(b / a for a, b in zip(ours, traced, strict=True)),
+        trace_mb=hashed / 1e6,
+        commit_share=statistics.median(b / a for a, b in zip(ours, commits, strict=True)),
     )
     return figures, profile_rows(compiled.program, compiled.sources, engine.profile)
 
@@ -168,6 +185,8 @@ def show(f: Figures, rows: Sequence[Row]) -> None:
     print(f"  min cosine      {f.min_cosine:.8f}  to the fp32 model")
     print(f"  peak memory     {f.peak_mib:8.1f} MiB (planned {f.planned_mib:.1f}) "
           f"+ {f.scratch_mib:.1f} scratch")  # fmt: skip
+    print(f"  with a trace    {f.trace_ratio:8.2f}     times a plain run, {f.trace_mb:.0f} MB hashed")
+    print(f"  commit hashes   {f.commit_share:8.2%}     of a run's time")
     print(f"  once            {f.compile_seconds:8.2f} s compile, "
           f"{f.prepare_seconds:.2f} s self-test, preparation and first run")  # fmt: skip
     for r in rows:

@@ -36,6 +36,9 @@ STAKE_TOKENS = 500
 DEPOSIT_ETH = "1"
 STOP_SECONDS = 15.0
 
+OPTIONS = {"anvil": (), "ganache": ("--miner.blockTime", "1")}
+"""Ganache tells no time between blocks, and every clock here is the chain's: it mines each second."""
+
 EXPORTED = (
     "ASSAY_RPC_URL",
     "ASSAY_DEPLOYMENT",
@@ -166,7 +169,7 @@ class Devnet:
         self.directory = directory
         self.count = providers
         self.evm_name = evm_name
-        self.evm_options = tuple(evm_options)
+        self.evm_options = (*OPTIONS[evm_name], *evm_options)
         self.port = port
         self.say = say
         self.deployment = directory / "deployment.json"
