@@ -56,6 +56,12 @@ SPLIT: Final = 80
 FOLD: Final = 4
 """One position of a fold."""
 
+PACK: Final = 4
+"""An element of an operand of a matrix product: split into limbs, or widened."""
+
+WINDOW: Final = 20
+"""The same where the matrix is larger than the operand that it is gathered from."""
+
 EXACT: Final = 8
 """A multiply-add whose bounds are too wide for int8 limbs, in multiply-adds of those that fit."""
 
@@ -195,6 +201,12 @@ def _moves(v: View, weight: int) -> bool:
     return any(d.stride or d.g0 or d.g1 for d, high, low in pairs if low <= weight < high)
 
 
+def _copies(t: Template, k: int, elements: int) -> int:
+    """Cost of an element of operand k laid out as a matrix; more where windows overlap in it and
+    the matrix is larger than the operand."""
+    return PACK if elements <= t.slots[t.views[k].slot].count else WINDOW
+
+
 def _wide(t: Template) -> bool:
     """Whether the bounds of a DOT are beyond those of int8 limbs."""
     small = t.slots[t.views[1].slot].dtype is DType.I8
@@ -211,7 +223,8 @@ def _dot(t: Template, grid: tuple[int, ...] | None) -> tuple[int, int, int, int]
     costs = [_load(t, t.views[k], fits=True) for k in (0, 1)]
     strips = -(-m.columns // WIDE_COLUMNS)
     firsts, seconds = m.batch * m.rows * t.terms, m.batch * m.columns * t.terms
-    instructions = (firsts * strips * costs[0] + seconds * costs[1]) * 4 + m.batch * MATRIX
+    moved = [n * _copies(t, k, n) * costs[k] for k, n in enumerate((firsts, seconds))]
+    instructions = strips * moved[0] + moved[1] + m.batch * MATRIX
     height = min(m.batch * m.rows, max(1, WIDE_TILE // min(m.columns, WIDE_COLUMNS)))
     sizes = [12 if cost == 1 else 40 for cost in costs]
     factor = EXACT if _wide(t) else 1
