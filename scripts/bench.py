@@ -185,7 +185,7 @@ def show(f: Figures, rows: Sequence[Row]) -> None:
     print(f"  min cosine      {f.min_cosine:.8f}  to the fp32 model")
     print(f"  peak memory     {f.peak_mib:8.1f} MiB (planned {f.planned_mib:.1f}) "
           f"+ {f.scratch_mib:.1f} scratch")  # fmt: skip
-    print(f"  with a trace    {f.trace_ratio:8.2f}     times a plain run, {f.trace_mb:.0f} MB hashed")
+    print(f"  with a trace    {f.trace_ratio:8.2f}     of a plain run, {f.trace_mb:.0f} MB hashed")
     print(f"  commit hashes   {f.commit_share:8.2%}     of a run's time")
     print(f"  once            {f.compile_seconds:8.2f} s compile, "
           f"{f.prepare_seconds:.2f} s self-test, preparation and first run")  # fmt: skip

@@ -37,7 +37,7 @@ DEPOSIT_ETH = "1"
 STOP_SECONDS = 15.0
 
 OPTIONS = {"anvil": (), "ganache": ("--miner.blockTime", "1")}
-"""Ganache tells no time between blocks, and every clock here is the chain's: it mines each second."""
+"""Clocks are the chain's, and Ganache tells no time between blocks: so it mines each second."""
 
 EXPORTED = (
     "ASSAY_RPC_URL",
