@@ -22,7 +22,14 @@ from protocol.chain.chain import Chain
 from protocol.chain.config import ChainConfig
 from protocol.chain.contracts import Call, Money, short
 from protocol.chain.deployment import checksum
-from protocol.chain.errors import ChainError, Interrupted, Unprofitable, WalletError, retries
+from protocol.chain.errors import (
+    ChainError,
+    Interrupted,
+    TransactionFailed,
+    Unprofitable,
+    WalletError,
+    retries,
+)
 from protocol.chain.history import History
 from protocol.chain.reverts import Reverted, WrongStatus
 from protocol.chain.state import Snapshot
@@ -304,7 +311,7 @@ class Agent:
             # Not refused: it may open again, for its next attempt.
             self.say(f"job {short(job.job)} was taken by another provider")
             return
-        except Reverted as refusal:
+        except (Reverted, TransactionFailed) as refusal:
             self._refuse(job, str(refusal), at, recheck)
             return
         self.say(f"job {short(job.job)} accepted, about {estimates[-1]:.1f} s of work")

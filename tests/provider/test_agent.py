@@ -12,7 +12,8 @@ import pytest
 from client.jobs import Client, Submitted
 from client.terms import Wishes
 from protocol.chain.book import JobRecord
-from protocol.chain.errors import WalletError
+from protocol.chain.contracts import Call
+from protocol.chain.errors import TransactionFailed, WalletError
 from protocol.spec import examples, interpreter
 from protocol.spec.examples import Example
 from protocol.spec.job import JobStatus, task_hash
@@ -229,6 +230,26 @@ def test_finish__machine_out_of_memory__gives_the_job_up_and_takes_others(
         terms = client.record(broken)[0].terms
         late = client.chain.contracts.market.slash_late(task_hash(terms.task), terms.deal)
         client.sender.send(late)
+
+
+def test_take__acceptance_that_fails_on_chain__is_refused_for_a_while(
+    market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the job changed hands twice in one block."""
+
+    def fails(call: Call, **_: object) -> None:
+        raise TransactionFailed(f"{call.what} was mined and failed: it would succeed now")
+
+    with market.client() as client, market.agent(2, config(tmp_path)) as (agent, said):
+        if not agent.chain.provider(agent.me, agent.chain.snapshot()).registered:
+            market.register(2, 500)
+        cycles(agent)
+        job = post(client, EXAMPLES["counter"]).job
+        monkeypatch.setattr(agent, "_send", fails)
+        agent.cycle()
+        assert "was mined and failed" in said[-1]
+        assert job in agent.refused
+        client.cancel(job)
 
 
 def test_settle__a_keeper_was_faster__is_no_error(market: Market, tmp_path: Path) -> None:
