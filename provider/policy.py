@@ -32,7 +32,7 @@ class Rules:
     margin: float = 2.0
     reserve_seconds: float = 5.0
     max_program: int = 16 << 20
-    max_instances: int = 50_000
+    max_instances: int = 10_000
     max_tensors: int = 4_096
     max_window_seconds: int = 7 * 86_400
     min_move_seconds: int = 10
