@@ -182,6 +182,27 @@ def test_enter__from_elsewhere_or_into_a_halted_step__is_refused(world: Market) 
     assert table.refused("enter", number, Tree.STATES, states, who=keeper) == "NotHere"
 
 
+def test_enter__a_step_without_operations__has_nothing_to_ask_for(world: Market) -> None:
+    of = case("kept")
+    table, number = opened(world, of)
+    keeper, provider = address(world.keeper), address(world.provider)
+    to_leaf(table, number, 2, keeper, of)
+    table.move("open_step", number, [], who=provider)
+    proof = prover_of(of, table).entry(Tree.OPERATIONS, 2, 0)
+    into = ("enter", number, Tree.OPERATIONS, proof)
+    assert table.refused(*into, who=keeper) == "EmptyTree"
+
+
+def test_open__by_the_delegate__counts(world: Market) -> None:
+    of = case("mlp")
+    table = ChainTable(world, of, of.truth)
+    number = table.move("challenge", who=address(world.keeper))
+    nodes = below(of.truth.levels(Tree.STEPS), 1, 0)
+    receipt = world.game.open(table.claim_id, number, nodes, {"from": world.stranger})
+    assert receipt.events["Opened"]["root"] == "0x" + of.truth.root(Tree.STEPS).hex()
+    assert world.owed(world.stranger, world.game) == (0, 120_000 * 10**9)
+
+
 def test_timeouts__of_the_wrong_side_or_early__are_refused(world: Market) -> None:
     of = case("mlp")
     table, number = opened(world, of)

@@ -6,12 +6,15 @@ from functools import cache
 from typing import Final
 
 from protocol.spec import trees
+from protocol.spec.assembler import Code
+from protocol.spec.builder import Builder, affine
 from protocol.spec.dispute import Claim
-from protocol.spec.examples import counter, folds, mlp, phases
+from protocol.spec.examples import Example, counter, folds, mlp, phases, special_floats
 from protocol.spec.game import Game
 from protocol.spec.job import Deal, JobTerms
 from protocol.spec.limits import DEVNET, GWEI
 from protocol.spec.trace import Trace
+from protocol.spec.types import DType, Init, InitKind, Kind, Slot, Template
 from tests.actors.case import Case, case_of
 from tests.actors.table import Table
 
@@ -30,10 +33,38 @@ DEAL: Final = Deal(
 LOCK: Final = 2 * PRICE
 
 
+def kept() -> Example:
+    """Three steps that do nothing: a state that is an input and is kept."""
+    b = Builder()
+    b.input(DType.F32, (200,))
+    b.output(b.state(DType.F32, (200,), Init(InitKind.INPUT, 0)))
+    b.phase(max_steps=3)
+    program, constants = b.build()
+    return Example("kept", program, constants, [special_floats(200)], steps=(3,))
+
+
+def alphabet() -> Example:
+    """A thousand steps of the least that a machine can do: the next letter."""
+    b = Builder()
+    letter = b.state(DType.I64, (1,), Init(InitKind.FILL, 0))
+    c = Code()
+    view = affine(0, (1,), (0,))
+    code = c.finish(c.load_i(0) + 1)
+    following = Template(Kind.MAP, DType.I64, (1,), (Slot(DType.I64, 1),), (view,), code)
+    b.set_next(letter, b.op(following, [letter]))
+    b.output(letter)
+    b.phase(max_steps=1000)
+    program, constants = b.build()
+    return Example("alphabet", program, constants, [], steps=(1000,))
+
+
 @cache
 def case(name: str) -> Case:
     """An example as a job."""
-    makers = {"mlp": mlp, "counter": counter, "phases": phases, "folds": folds}
+    makers = {
+        "mlp": mlp, "counter": counter, "phases": phases, "folds": folds, "kept": kept,
+        "alphabet": alphabet,
+    }  # fmt: skip
     return case_of(makers[name]())
 
 
