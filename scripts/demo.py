@@ -33,7 +33,7 @@ from scripts.gas import gas_table
 
 SENTENCES = Path(__file__).with_name("sentences.txt")
 PRICE = "20"
-RUN_SECONDS = 20
+RUN_SECONDS = 40
 WINDOW_SECONDS = 6
 DEADLINE_SECONDS = 600.0
 MINIMUM_COSINE = 0.99999
@@ -148,7 +148,7 @@ class Demo:
         self.say("[bold]2. Submit[/bold] the job: model, sentences, price")
         deal = (
             *("--run", str(RUN_SECONDS), "--window", str(WINDOW_SECONDS), "--attempts", "3"),
-            *("--open", "120", "--work-ms", "15000"),
+            *("--open", "120", "--work-ms", "30000"),
         )
         posted = self.market.json(
             self.market.client, "submit", str(model), "--text-file", str(SENTENCES),

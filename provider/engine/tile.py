@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from protocol.spec.constants import INDEX_CLAMP
+from protocol.spec.legality import final_clamp
 from protocol.spec.microcode import Op
 from protocol.spec.operations import Scalars, suffix_products
 from protocol.spec.types import Digit, Template
@@ -216,9 +217,21 @@ class TileFrame:
 def store(g: Geometry, out: Tensor, ranges: Ranges, value: Tensor) -> None:
     """Write a register to its tile of the flat output: low bits of integers, canonical NaN."""
     tile = output_tile(g, out, ranges)
-    tile.copy_(value)
+    tile.copy_(narrowable(g.t, value))
     if g.t.dtype.is_float:
         g.kernels.canonical(tile)
+
+
+def narrowable(t: Template, value: Tensor) -> Tensor:
+    """``value``, ready to lose its high bits.
+
+    Integers may be held as f32, exactly; a conversion of a float to i16 or i8 is undefined beyond
+    their range, so it goes through int32 unless the code ends in a clamp within it.
+    """
+    if t.dtype.is_float or not value.is_floating_point():
+        return value
+    bound = final_clamp(t)
+    return value if bound is not None and bound <= t.dtype.max else value.to(torch.int32)
 
 
 def output_tile(g: Geometry, out: Tensor, ranges: Ranges) -> Tensor:
@@ -244,7 +257,7 @@ def bury(frame: TileFrame, value: Tensor) -> Tensor:
     slot, axis = t.live_out
     alive = frame.coord(axis) < frame.g.live(frame.operands, slot)
     dead = literals_of([t.dead], t.dtype, frame.g.device)
-    return torch.where(alive, value.to(TORCH[t.dtype]), dead)
+    return torch.where(alive, narrowable(t, value).to(TORCH[t.dtype]), dead)
 
 
 def elements(ranges: Ranges) -> int:

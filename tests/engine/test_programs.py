@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from protocol.spec import interpreter
+from protocol.spec.assembler import Code
+from protocol.spec.builder import Builder, affine
 from protocol.spec.examples import Example, all_examples
-from protocol.spec.types import Fold, Kind
+from protocol.spec.types import DType, Fold, Kind, Slot, Template
+from provider.engine import run
 from tests.builders import random_program
 from tests.engine.support import compare
 
@@ -53,3 +57,20 @@ def test_run__thousand_random_programs__equal_interpreter() -> None:
         compare(
             case.program, case.constants, case.inputs, seed=case.seed, threads=1 + seed % 2
         )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bound"), [(DType.I8, 300), (DType.I8, 127), (DType.I16, 40_000), (DType.I32, 1 << 30)]
+)
+def test_run__clamp_wider_than_the_dtype__keeps_the_low_bits(dtype: DType, bound: int) -> None:
+    values = np.array([-1e9, -301, -300.5, -129, -128, -1, -0.0, 127.5, 128, 300, 1e9, np.nan])
+    x = np.concatenate([values, np.arange(-400, 400, 7.25)]).astype(np.float32)
+    c = Code()
+    post = c.finish(c.load_f(0).to_int().clamp(bound))
+    slots, views = (Slot(DType.F32, x.size),), (affine(0, x.shape, (1,)),)
+    b = Builder()
+    b.output(b.op(Template(Kind.MAP, dtype, x.shape, slots, views, post), [b.constant(x)]))
+    program, constants = b.build()
+    (wanted,) = interpreter.run(program, constants, [])
+    (got,) = run(program, [], constants=constants)
+    assert got.tobytes() == wanted.tobytes()
