@@ -59,9 +59,10 @@ def test_run__thousand_random_programs__equal_interpreter() -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("dtype", "bound"), [(DType.I8, 300), (DType.I8, 127), (DType.I16, 40_000), (DType.I32, 1 << 30)]
-)
+WIDTHS = [(DType.I8, 300), (DType.I8, 127), (DType.I16, 40_000), (DType.I32, 1 << 30)]
+
+
+@pytest.mark.parametrize(("dtype", "bound"), WIDTHS)
 def test_run__clamp_wider_than_the_dtype__keeps_the_low_bits(dtype: DType, bound: int) -> None:
     values = np.array([-1e9, -301, -300.5, -129, -128, -1, -0.0, 127.5, 128, 300, 1e9, np.nan])
     x = np.concatenate([values, np.arange(-400, 400, 7.25)]).astype(np.float32)
