@@ -10,9 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from protocol.spec import encoding, trees
 from protocol.spec.constants import BLOCK_BYTES
 from protocol.spec.operations import Scalars
+from protocol.spec.reads import element_reads, runs_of
 from protocol.spec.trace import Levels, Tree, phase_of
 from protocol.spec.types import InitKind, NextKind, Program, Source
 
@@ -248,25 +251,41 @@ class Prover:
     # --- proving ---------------------------------------------------------------------------------
 
     def element(self, step: int, item: int, element: int, data: bytes) -> ElementProof:
-        """Of an element in the claimed block ``data``; every operand comes whole."""
+        """Of an element in the claimed block ``data``, with the blocks that it reads."""
         number, phase_step = phase_of(self.steps, step - 1)
         operands: list[OperandPart] = []
-        runs: list[BlockRun] = []
-        roots: list[bytes] = []
+        raws: list[bytes] = []
+        instance = self.program.phases[number].instances[item]
         uses_state = False
-        for slot, ref in enumerate(self.program.phases[number].instances[item].operands):
+        for ref in instance.operands:
             raw, part = self._operand(step, ref.source, ref.index)
             uses_state |= ref.source is Source.STATE
             operands.append(part)
-            roots.append(trees.block_root(raw))
-            blocks = -(-len(raw) // BLOCK_BYTES)
-            runs.append(BlockRun(slot, 0, raw.ljust(blocks * BLOCK_BYTES, b"\0"), []))
+            raws.append(raw)
         scalars = ScalarsPart(step - 1, phase_step, self.seed)
+        roots = [trees.block_root(raw) for raw in raws]
+        runs = self._runs(instance.template, raws, scalars, element)
         before = self._before(step) if uses_state else NOTHING
         return ElementProof(
             self.part(), self._phase(step), *self._instance(step, item), before, roots, operands,
             runs, scalars, element, data,
         )  # fmt: skip
+
+    def _runs(
+        self, template: int, raws: Sequence[bytes], scalars: ScalarsPart, element: int
+    ) -> list[BlockRun]:
+        t = self.program.templates[template]
+        pairs = zip(t.slots, raws, strict=True)
+        tensors = [np.frombuffer(raw, slot.dtype.numpy) for slot, raw in pairs]
+        _, reads = element_reads(t, tensors, scalars_of(scalars), element)
+        runs = []
+        for slot, (raw, blocks) in enumerate(zip(raws, reads, strict=True)):
+            levels = trees.levels_of(trees.block_leaves(raw))
+            for first, count in runs_of(blocks):
+                part = raw[first * BLOCK_BYTES : (first + count) * BLOCK_BYTES]
+                filled = part.ljust(count * BLOCK_BYTES, b"\0")
+                runs.append(BlockRun(slot, first, filled, trees.siblings_of(levels, first, count)))
+        return runs
 
     def _operand(self, step: int, source: Source, index: int) -> tuple[bytes, OperandPart]:
         if source is Source.STATE:

@@ -28,7 +28,6 @@ from protocol.spec.constants import (
 from protocol.spec.errors import ProofError
 from protocol.spec.interpreter import initial_state
 from protocol.spec.job import Task
-from protocol.spec.operations import element
 from protocol.spec.proofs import (
     BlockRun,
     ElementProof,
@@ -48,6 +47,7 @@ from protocol.spec.proofs import (
     TableProof,
     scalars_of,
 )
+from protocol.spec.reads import element_reads
 from protocol.spec.trace import Tree, phase_of
 from protocol.spec.types import (
     Array,
@@ -241,19 +241,27 @@ def _element(c: Context, p: ElementProof) -> bool:
             wanted = _before(c, p.before) if state else _operations(c)
         _equal(_root(leaf, ref.index, counts[ref.source], part.siblings), wanted, "operand")
     claimed = _claimed(c, p.data, p.element, t.dtype.size)
-    operands = [_tensor(t, k, p) for k in range(len(t.slots))]
-    return element(t, operands, scalars_of(p.scalars), p.element).tobytes() != claimed
+    given = [_tensor(t, k, p) for k in range(len(t.slots))]
+    operands, there = [tensor for tensor, _ in given], [blocks for _, blocks in given]
+    value, reads = element_reads(t, operands, scalars_of(p.scalars), p.element)
+    for k, blocks in enumerate(reads):
+        if not there[k].issuperset(blocks):
+            raise ProofError(f"blocks {blocks} of operand {k} are wanted, got {sorted(there[k])}")
+    return value.tobytes() != claimed
 
 
-def _tensor(t: Template, k: int, p: ElementProof) -> Array:
-    """Operand ``k``, which came whole.  (The contract takes any runs that hold what it reads.)"""
+def _tensor(t: Template, k: int, p: ElementProof) -> tuple[Array, set[int]]:
+    """Operand ``k``, zero where no block came, and the blocks that came."""
     slot = t.slots[k]
     size = slot.count * slot.dtype.size
-    runs = [run for run in p.runs if run.slot == k]
-    if len(runs) != 1 or runs[0].first or len(runs[0].blocks) < size:
-        raise ProofError(f"operand {k} does not come whole")
-    _equal(_run_root(runs[0], size), p.roots[k], "blocks")
-    return np.frombuffer(runs[0].blocks[:size], slot.dtype.numpy)
+    data = bytearray(-(-size // BLOCK_BYTES) * BLOCK_BYTES)
+    there: set[int] = set()
+    for run in (run for run in p.runs if run.slot == k):
+        _equal(_run_root(run, size), p.roots[k], "blocks")
+        at = run.first * BLOCK_BYTES
+        data[at : at + len(run.blocks)] = run.blocks
+        there.update(range(run.first, run.first + len(run.blocks) // BLOCK_BYTES))
+    return np.frombuffer(bytes(data[:size]), slot.dtype.numpy), there
 
 
 def _run_root(run: BlockRun, size: int) -> bytes:

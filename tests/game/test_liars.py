@@ -28,6 +28,7 @@ LIES: dict[str, tuple[str, Lie, Fault]] = {
     "a state that is kept": ("kept", liars.wrong_state(2, 0, 600), Fault.WRONG),
     "a start of two blocks": ("kept", liars.wrong_state(0, 0, 600), Fault.WRONG),
     "an operation where there is none": ("kept", liars.one_operation_more(1), Fault.SILENT),
+    "one of many blocks": ("wide", liars.one_bit_in(0, 0, 70_000), Fault.WRONG),
     "a letter": ("alphabet", liars.one_bit_in(777, 0), Fault.WRONG),
     "an early halt": ("counter", liars.halts_early(2), Fault.WRONG),
     "a step after the halt": ("counter", liars.runs_on(6), Fault.WRONG),

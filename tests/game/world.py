@@ -9,7 +9,15 @@ from protocol.spec import trees
 from protocol.spec.assembler import Code
 from protocol.spec.builder import Builder, affine
 from protocol.spec.dispute import Claim
-from protocol.spec.examples import Example, counter, folds, mlp, phases, special_floats
+from protocol.spec.examples import (
+    Example,
+    counter,
+    elementwise,
+    folds,
+    mlp,
+    phases,
+    special_floats,
+)
 from protocol.spec.game import Game
 from protocol.spec.job import Deal, JobTerms
 from protocol.spec.limits import DEVNET, GWEI
@@ -58,12 +66,23 @@ def alphabet() -> Example:
     return Example("alphabet", program, constants, [], steps=(1000,))
 
 
+def wide() -> Example:
+    """One operation over many blocks: negate 128 KiB."""
+    b = Builder()
+    x = b.input(DType.F32, (64, 512))
+    c = Code()
+    code = c.finish(c.load_f(0) * -1.0)
+    b.output(b.op(elementwise(code, DType.F32, (64, 512), [(DType.F32, (512, 1))]), [x]))
+    program, constants = b.build()
+    return Example("wide", program, constants, [special_floats(64 * 512).reshape(64, 512)])
+
+
 @cache
 def case(name: str) -> Case:
     """An example as a job."""
     makers = {
         "mlp": mlp, "counter": counter, "phases": phases, "folds": folds, "kept": kept,
-        "alphabet": alphabet,
+        "alphabet": alphabet, "wide": wide,
     }  # fmt: skip
     return case_of(makers[name]())
 
