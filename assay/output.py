@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -28,12 +29,16 @@ def show(made: Table, *, beside: bool = False) -> None:
     from rich.console import Console
 
     stream = sys.stderr if beside else sys.stdout
-    width = None if stream.isatty() else PLAIN_WIDTH
-    console = Console(file=stream, width=width, highlight=False, markup=False)
+    console = Console(file=stream, width=_width(stream), highlight=False, markup=False)
     with console.capture() as seen:
         console.print(made)
     for line in seen.get().splitlines():
         click.echo(line.rstrip(), err=beside)
+
+
+def _width(stream: TextIO) -> int:
+    """Columns that a table may take."""
+    return shutil.get_terminal_size().columns if stream.isatty() else PLAIN_WIDTH
 
 
 def emit_json(value: Any) -> None:
@@ -48,11 +53,22 @@ def _plain(value: object) -> object:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table; columns whose name ends in ``>`` are aligned right, in ``!`` never broken."""
+    """A table; columns whose name ends in ``>`` are aligned right, in ``!`` never broken.
+
+    Where it is too wide for the terminal, each row is a list of names and values instead: a hash
+    or an amount that is cut short is of no use.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
+    if _least_width(columns, rows) > _width(sys.stdout):
+        names = [name.rstrip(">!") for name in columns]
+        for k, row in enumerate(rows):
+            if k:
+                click.echo()
+            pairs(title if k == 0 else "", list(zip(names, row, strict=True)))
+        return
     made = Table(title=title or None, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     for name in columns:
         right, whole = ">" in name[-2:], "!" in name[-2:]
@@ -62,6 +78,16 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     for row in rows:
         made.add_row(*(Text(str(cell)) for cell in row))
     show(made)
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> int:
+    """Columns of the terminal that a table needs: only cells that may be broken are, at blanks."""
+    total = 3 * len(columns) + 1
+    for k, name in enumerate(columns):
+        cells = [name.rstrip(">!"), *(str(row[k]) for row in rows)]
+        whole = ">" in name[-2:] or "!" in name[-2:]
+        total += max(len(part) for cell in cells for part in ([cell] if whole else cell.split(" ")))
+    return total
 
 
 def pairs(title: str, rows: Sequence[tuple[str, object]], *, beside: bool = False) -> None:

@@ -67,6 +67,23 @@ def test_table__a_row_with_brackets__is_printed_as_it_is(
     assert all(len(line) <= 100 and line == line.rstrip() for line in lines)
 
 
+def test_table__too_wide_for_the_terminal__is_names_and_values_with_nothing_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "0x" + "ab" * 20
+    rows = [(address, "500,000,000 ADT"), (address[::-1], "1 ADT")]
+    columns = ("provider!", "stake>")
+    output.table("", columns, rows)
+    wide = capsys.readouterr().out
+    assert any(address in line and "500,000,000 ADT" in line for line in wide.splitlines())
+    monkeypatch.setattr(output, "PLAIN_WIDTH", 60)
+    output.table("", columns, rows)
+    text = capsys.readouterr().out
+    assert all(cell in text for row in rows for cell in row)
+    assert "…" not in text
+    assert [line.split()[0] for line in text.splitlines() if line] == ["provider", "stake"] * 2
+
+
 def test_emit_json__bytes__are_hexadecimal(capsys: pytest.CaptureFixture[str]) -> None:
     output.emit_json({"root": b"\x01\xff", "price": 10**20})
     assert json.loads(capsys.readouterr().out) == {"root": "0x01ff", "price": 10**20}
