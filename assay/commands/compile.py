@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import sys
 import time
@@ -107,6 +108,11 @@ def _source(
             raise BadInput(f"{model} gave {len(made)} things; wanted (module, example arguments)")
         module, own = made
         return _evaluating(model, module), given or tuple(own)
+    if given is None and getattr(made, "forward", None) is not None:
+        raise BadInput(
+            f"{model} gave a module alone: give a shape for each argument, as --example f32[1,16], "
+            "or let the factory give (module, example arguments)"
+        )
     return _evaluating(model, made), given
 
 
@@ -130,6 +136,10 @@ def _call(name: str) -> Any:
     factory = getattr(module, factory_name, None)
     if not callable(factory):
         raise BadInput(f"{module_name} has no callable {factory_name!r}")
+    try:
+        inspect.signature(factory).bind()
+    except TypeError as error:
+        raise BadInput(f"{name} is called without arguments: {error}; wrap it in one") from error
     return factory()
 
 

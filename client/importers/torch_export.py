@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import operator
 import os
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,10 +64,15 @@ class Imported:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """PyTorch's exporter warns about its own internals."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """PyTorch's exporter warns about its own internals, and logs what it then raises."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 FURTHER = (
@@ -90,6 +97,10 @@ def export(source: Source, example: Sequence[Any] | None) -> ExportedProgram:
         return source
     if isinstance(source, torch.nn.Module):
         return _export_module(source, example)
+    if not isinstance(source, str | os.PathLike):
+        raise CompileError(
+            f"got {type(source).__name__}, wanted an nn.Module, an exported program or a .pt2 file"
+        )
     path = Path(source)
     if not path.is_file():
         raise CompileError(f"{path} is no file: give an nn.Module, an exported program or a .pt2")
@@ -108,10 +119,17 @@ def _export_module(module: torch.nn.Module, example: Sequence[Any] | None) -> Ex
     if module.training:
         raise CompileError("the module is in training mode: call .eval() first")
     try:
-        with _quiet(), torch.no_grad():
+        # PyTorch prints the whole graph to stderr before it raises; its message is enough.
+        with _quiet(), redirect_stderr(io.StringIO()), torch.no_grad():
             return torch.export.export(module, tree_map(_argument, tuple(example)))
     except _TRACE_ERRORS as error:
-        raise CompileError(f"torch.export cannot trace the module: {_line(error)}") from error
+        line = _line(error)
+        advice = (
+            "; a branch or size depends on data: use torch.where, or sizes that are fixed"
+            if "data-dependent" in line
+            else ""
+        )
+        raise CompileError(f"torch.export cannot trace the module: {line}{advice}") from error
 
 
 def _argument(value: Any) -> Any:

@@ -27,11 +27,18 @@ class Odd(torch.nn.Module):
     def forward(self, x):
         return torch.linalg.svd(x)[1]
 
+class Branching(torch.nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
 def alone(): return Net().eval()
 def training(): return Net()
 def whole(): return Net().eval(), (torch.zeros(2, 8),)
 def odd(): return Odd().eval(), (torch.zeros(3, 3),)
 def three(): return 1, 2, 3
+def needy(width): return Net().eval()
+def number(): return 3
+def branching(): return Branching().eval(), (torch.zeros(3),)
 """
 
 
@@ -114,7 +121,10 @@ def test_compile__an_operator_that_is_not_supported__is_one_line_with_its_name(
         (("no_such_module:make",), ("no_such_module",)),
         (("some_nets:absent",), ("absent",)),
         (("some_nets:three",), ("3 things",)),
-        (("some_nets:alone",), ("example",)),
+        (("some_nets:alone",), ("--example f32",)),
+        (("some_nets:needy",), ("without arguments", "'width'")),
+        (("some_nets:number",), ("got int", "nn.Module")),
+        (("some_nets:branching",), ("torch.where",)),
         (("some_nets:alone", "--example", "f99[2]"), ("f99", "f32")),
         (("some_nets:alone", "--example", "huh"), ("huh",)),
         (("some_nets:alone", "--example", "none.npy"), ("none.npy", "not exist")),
@@ -135,3 +145,11 @@ def test_compile__bad_input__is_one_line_and_leaves_no_file(
         (factories / name).write_bytes(b"PK\x03\x04 cut off")
     assay("compile", *arguments).fails(2, *words)
     assert not list(factories.rglob("*.assay*"))
+
+
+def test_compile__a_file_of_torch_save__is_one_line_without_the_log_of_torch(
+    assay: Assay, factories: Path, no_leftover: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.save({"weight": torch.zeros(2)}, factories / "weights.pt")
+    assay("compile", "weights.pt").fails(2, "weights.pt", "torch.export")
+    assert not caplog.records
