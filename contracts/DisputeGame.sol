@@ -189,7 +189,7 @@ contract DisputeGame is Challenges {
         // A claim that is open has passed this turn on: it is opened once.
         _checkTurn(c, x, Wait.OPENING);
         _checkChildren(nodes.length, NodePath.childrenOf(0, x.level, c.leaves));
-        c.stepsRoot = NodePath.fold(nodes);
+        c.stepsRoot = NodePath.fold(nodes, NodePath.fanAt(x.level));
         c.openedAt = uint40(block.timestamp);
         _charge(c, x);
         _resolve(claimId, c, x);
@@ -203,7 +203,7 @@ contract DisputeGame is Challenges {
         _checkProvider(c);
         _checkTurn(c, x, Wait.STEP);
         if (nodes.length > FAN_NODES) _checkChildren(nodes.length, FAN_NODES);
-        bytes32 root = NodePath.fold(nodes);
+        bytes32 root = NodePath.fold(nodes, NodePath.depthOf(nodes.length));
         _steps[claimId][x.step] = StepOpening(root, uint40(block.timestamp));
         _charge(c, x);
         _pass(c, x, Wait.CHALLENGER);
@@ -218,7 +218,7 @@ contract DisputeGame is Challenges {
         // INVARIANT: below a leaf there is a block, or nothing.
         if (x.level == 0) revert NothingToReveal();
         _checkChildren(nodes.length, NodePath.childrenOf(x.index, x.level, x.count));
-        bytes32 node = NodePath.fold(nodes);
+        bytes32 node = NodePath.fold(nodes, NodePath.fanAt(x.level));
         // INVARIANT: only a preimage answers.
         if (node != x.node) revert WrongNode(node, x.node);
         _answer(c, x);

@@ -44,8 +44,9 @@ library NodePath {
         }
     }
 
-    /// @notice Node above `nodes`, filled with ZERO to a power of two; ZERO above none.
-    function fold(bytes32[] calldata nodes) internal pure returns (bytes32) {
+    /// @notice The node `levels` above `nodes`, of which the first is its leftmost descendant and
+    /// which end where the tree does; ZERO above none.
+    function fold(bytes32[] calldata nodes, uint256 levels) internal pure returns (bytes32) {
         unchecked {
             uint256 width = nodes.length;
             if (width == 0) return 0;
@@ -53,7 +54,7 @@ library NodePath {
             for (uint256 k; k < width; ++k) {
                 level[k] = nodes[k];
             }
-            while (width > 1) {
+            for (; levels != 0; --levels) {
                 if (width & 1 == 1) level[width] = 0;
                 width = (width + 1) >> 1;
                 for (uint256 k; k < width; ++k) {

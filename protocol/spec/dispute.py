@@ -141,10 +141,13 @@ def children_of(index: int, level: int, count: int) -> int:
     return min(1 << fan, width_at(count, level - fan) - (index << fan))
 
 
-def fold(nodes: Sequence[bytes]) -> bytes:
-    """Node above ``nodes``, filled with ZERO to a power of two; ZERO above none."""
-    level = list(nodes) or [ZERO]
-    while len(level) > 1:
+def fold(nodes: Sequence[bytes], levels: int) -> bytes:
+    """The node ``levels`` above ``nodes``, of which the first is its leftmost descendant and which
+    end where the tree does; ZERO above none."""
+    level = list(nodes)
+    if not level:
+        return ZERO
+    for _ in range(levels):
         if len(level) % 2:
             level.append(ZERO)
         pairs = range(0, len(level), 2)

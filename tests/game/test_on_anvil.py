@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.spec.dispute import Outcome
+from protocol.spec.dispute import Outcome, Wait
 from protocol.spec.job import Fault, JobStatus
 from tests.actors.challenger import Challenger, play
-from tests.actors.provider import Silent, Stubborn
+from tests.actors.false_challenger import FalseChallenger
+from tests.actors.provider import Provider, Silent, Stubborn
 from tests.contracts.market import Market, address
 from tests.game.onchain import ChainTable
 from tests.game.test_liars import LIES
@@ -46,3 +47,27 @@ def test_dispute__silence_at_each_move__is_slashed(world: Market, answers: int) 
     number = table.move("challenge", who=me)
     play(table, number, Challenger(of, me), Silent(claimed, address(world.provider), answers))
     assert table.claim.fault is Fault.SILENT
+
+
+@pytest.mark.parametrize("program", ["alphabet", "counter"])
+def test_dispute__false_challenger_at_the_edge__is_defeated(world: Market, program: str) -> None:
+    of = case(program)
+    table = ChainTable(world, of, of.truth)
+    me = address(world.keeper)
+    number = table.move("challenge", who=me)
+    challenger, provider = FalseChallenger(of, me, 3), Provider(of.truth, address(world.provider))
+    challenger.edge = True
+    answers = 0
+    for _ in range(40):
+        if table.challenge_of(number).wait is not Wait.CHALLENGER:
+            assert provider.answer(table, number), "an honest provider has every answer"
+            answers += 1
+        elif not challenger.move(table, number):
+            break
+    assert answers >= 3
+    table.silence(number)
+    table.move("timeout_challengers", [number], who=address(world.rival))
+    assert world.status(table.terms) is JobStatus.COMMITTED
+    world.after(table.terms)
+    world.market.finalize(*world.args(table.terms), {"from": world.provider})
+    assert world.status(table.terms) is JobStatus.FINALIZED
