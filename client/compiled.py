@@ -147,7 +147,9 @@ class Compiled:
         names = box.namelist()
         missing = [name for name in (PROGRAM, SIDE) if name not in names]
         if missing:
-            raise BadModelFile(f"{path} is no compiled model: it has no {missing[0]}")
+            raise BadModelFile(
+                f"{path} is no compiled model (it has no {missing[0]}): assay compile makes one"
+            )
         side = _side(path, box.read(SIDE))
         try:
             program = encoding.decode(box.read(PROGRAM))

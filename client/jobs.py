@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from client.compare import first_difference
@@ -172,8 +173,12 @@ class Client:
         found = [job for job in book.jobs if job.hex().startswith(digits)] if digits else []
         if len(found) == 1:
             return found[0]
-        what = f"{len(found)} jobs" if found else "no job"
-        raise UnknownJob(f"{what} of this market begin with {text!r}; give the whole hash of one")
+        if not found:
+            raise UnknownJob(
+                f"no job of this market begins with {text!r}: `assay jobs` lists them; or is this "
+                "another chain?"
+            )
+        raise UnknownJob(f"{len(found)} jobs begin with {text!r}: give more digits of the hash")
 
     # --- posting ----------------------------------------------------------------------------------
 
@@ -376,7 +381,8 @@ class Client:
         final = record.status is JobStatus.FINALIZED
         if final_only and not final:
             raise NotFinished(
-                f"job 0x{job.hex()} can be challenged until {record.clock}: wait, or take it now"
+                f"job 0x{job.hex()} can be challenged until {_utc(record.clock)}: wait, or take "
+                "it as it is"
             )
         store, cache = self._data()
         locators = JobLocators.decode(record.locators)
@@ -449,3 +455,11 @@ class Client:
         if has.market_allowance < tokens:
             self.sender.send(contracts.token.approve(contracts.market.address, tokens))
         return self.sender.send(contracts.market.deposit(tokens, native))
+
+
+def _utc(seconds: int) -> str:
+    """A time of the chain (seconds since 1970) as people write it."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"second {seconds}"

@@ -64,8 +64,8 @@ class Deployment:
         """Reads a deployment file.  Raises ChainConfigError, naming every problem."""
         if not path.exists():
             raise DeploymentMissing(
-                f"there is no deployment file {path}: deploy first, or name the file that the "
-                f"deploy script wrote"
+                f"there is no deployment file {path}: name one by ASSAY_DEPLOYMENT (for a market "
+                f"on this machine: assay devnet, then source .assay/devnet/env)"
             )
         try:
             entry = json.loads(path.read_text("utf-8"))

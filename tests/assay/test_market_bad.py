@@ -55,7 +55,7 @@ def test_status__a_prefix_of_several_jobs__asks_for_more(
         given = ("--input", input_file, "--price", "0.01", "--json")
         jobs.append(assay("submit", model_file, *given, env=env).json["job"])
     twice = next(j[:3] for j in jobs if sum(j[2] == k[2] for k in jobs) == 2)
-    assay("status", twice, env=env).fails(exits.UNKNOWN, "jobs of this market")
+    assay("status", twice, env=env).fails(exits.UNKNOWN, "jobs begin with", "more digits")
 
 
 def test_provider_status__an_address_that_never_registered__is_one_line(

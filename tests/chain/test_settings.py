@@ -159,7 +159,7 @@ def test_load__what_the_deploy_script_writes__is_read(tmp_path: Path) -> None:
 
 
 def test_load__missing_file__says_to_deploy(tmp_path: Path) -> None:
-    with pytest.raises(DeploymentMissing, match="deploy first"):
+    with pytest.raises(DeploymentMissing, match="ASSAY_DEPLOYMENT"):
         Deployment.load(tmp_path / "none.json")
 
 
