@@ -110,7 +110,11 @@ def export(source: Source, example: Sequence[Any] | None) -> ExportedProgram:
         with _quiet():
             return torch.export.load(path)
     except (RuntimeError, KeyError, ValueError, AssertionError, OSError, EOFError) as error:
-        raise CompileError(f"{path} cannot be read by torch.export.load: {_line(error)}") from error
+        why = "" if "warnings above" in _line(error) else f" ({_line(error)})"
+        raise CompileError(
+            f"{path} cannot be read by torch.export.load{why}: write it by torch.export.save, not "
+            "by torch.save"
+        ) from error
 
 
 def _export_module(module: torch.nn.Module, example: Sequence[Any] | None) -> ExportedProgram:
