@@ -85,6 +85,7 @@ BY_NAME: dict[str, int] = {
     # provider
     "EngineError": USAGE,
     "AgentRunning": USAGE,
+    "Unsuitable": REFUSED,
     # client
     "CompileError": USAGE,
     "BadModelFile": INVALID,

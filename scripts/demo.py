@@ -134,6 +134,10 @@ class Demo:
         totals = (f"{before.total / TOKENS:.10g}", f"{after.total / TOKENS:.10g}")
         table.add_row("sum", *totals, f"{(after.total - before.total) / TOKENS:+.4g}")
         self.console.print(table)
+        has = self.chain.balances(Wallet.dev(KEEPER).address, self.chain.snapshot())
+        earned = has.market_credit.native + has.registry_credit.native
+        self.say(f"the keeper is paid in native money: {earned / 10**18:.6f} in bounties, credited")
+        expect(earned > 0, "the keeper earned nothing")
         expect(before.total == after.total, "tokens appeared or vanished")
         expect(after.shares["locked or in escrow"] == 0, "tokens are still locked")
 
