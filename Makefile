@@ -62,8 +62,11 @@ snapshot: setup ## gas of every transaction of a job against the figures in git
 snapshot-update: setup ## write those figures anew
 	$(PY) -m tests.contracts.gas
 
-test-fast: setup ## Python tests without chain and without long ones
-	$(PYTEST) -m 'not chain and not long'
+# What takes longest without a chain is left to `make test`.
+SLOWER := client e2e game hashing invariants assay toolchain spec/test_library* spec/test_encoding*
+
+test-fast: setup ## the quick Python tests: no chain, under a minute
+	$(PYTEST) -m 'not chain and not long' $(foreach t,$(SLOWER),--ignore-glob='tests/$(t)')
 
 test: lint forge-test ## what CI runs: all but the long tests
 	$(PYTEST) -m 'not long'
