@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,10 @@ LITERALS = (0, 1, 127, 32639, 0x7FFFFFFF)
 """Immediates for CLAMP and CONSTHI."""
 
 
-class _Columns:
+class Columns:
     """A context whose views are columns of registers."""
 
-    def __init__(self, columns: list[Register]) -> None:
+    def __init__(self, columns: Sequence[Register]) -> None:
         self.columns = columns
 
     def load(self, view: int, extra: I | None) -> Register:
@@ -92,7 +93,7 @@ def _rows(op: Op) -> list[dict[str, Any]]:
     out = []
     for imm in LITERALS if uses_imm else (0,):
         code = (*loads, Instr(op, a, b, c, imm))
-        result = run(code, _Columns(columns))
+        result = run(code, Columns(columns))
         row = {"op": op.name, "imm": imm, "args": [_hex(c) for c in columns]}
         out.append(row | {"result": _hex(result)})
     return out

@@ -6,44 +6,13 @@ result 8.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 
 from protocol.spec import f32
-from protocol.spec.f32 import I
 from protocol.spec.microcode import Op, Register, run, signature
 from protocol.spec.types import Instr
+from protocol.spec.vectors import Columns
 from tests.differential.values import FLOATS, INTEGERS, Random, random_float, random_integer
-
-
-@dataclass(frozen=True)
-class _Registers:
-    """A context whose loads are the three given registers: view k is register k."""
-
-    values: Sequence[Register]
-
-    def load(self, view: int, extra: I | None) -> Register:
-        return self.values[view]
-
-    def coord(self, axis: int) -> I:
-        raise NotImplementedError
-
-    def rcoord(self, digit: int) -> I:
-        raise NotImplementedError
-
-    def index(self) -> I:
-        raise NotImplementedError
-
-    def rindex(self) -> I:
-        raise NotImplementedError
-
-    def scalar(self, op: Op) -> I:
-        raise NotImplementedError
-
-    def acc(self) -> Register:
-        raise NotImplementedError
 
 
 def _register(kind: str, value: int) -> Register:
@@ -101,7 +70,7 @@ def instruction_rows(rng: Random, op: Op, extra: int) -> bytes:
         ins = Instr(op, numbers[0], numbers[1], numbers[2], imm)
         regs = [_register(kind, v) for kind, v in zip(kinds, values, strict=True)]
         loads = tuple(Instr(Op.LOAD, k) for k in range(3))
-        want = run((*loads, ins), _Registers(regs))
+        want = run((*loads, ins), Columns(regs))
         head = bytes([op, *numbers]) + imm.to_bytes(4, "big")
         out.append(head + b"".join(map(_raw, regs)) + _raw(want.reshape(1)))
     return b"".join(out)
