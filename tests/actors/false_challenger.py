@@ -9,11 +9,12 @@ from protocol.spec.dispute import Challenge, fan_at
 from protocol.spec.errors import MoveRefused, ProofError
 from protocol.spec.proofs import Prover
 from protocol.spec.referee import AnyJudged, Proof
+from protocol.spec.strategy import where_of
 from protocol.spec.trace import Tree, phase_of
 from protocol.spec.types import NextKind
 from tests.actors.case import Case
 from tests.actors.challenger import prover_of
-from tests.actors.table import Table, where_of
+from tests.actors.table import Table
 
 
 class FalseChallenger:

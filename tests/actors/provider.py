@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from protocol.spec.dispute import Challenge, Wait, fan_at
 from protocol.spec.errors import MoveRefused
-from protocol.spec.trace import Levels, Trace, Tree
-from tests.actors.table import Table, where_of
-
-
-def below(levels: Levels, level: int, index: int) -> list[bytes]:
-    """Nodes that a reveal of node ``index`` at ``level`` shows."""
-    fan = fan_at(level)
-    return levels[level - fan][index << fan : (index + 1) << fan]
+from protocol.spec.strategy import answer
+from protocol.spec.trace import Trace
+from tests.actors.table import Table
 
 
 class Provider:
@@ -23,29 +17,10 @@ class Provider:
 
     def answer(self, table: Table, number: int) -> bool:
         """Makes the move that the challenge waits for; False for silence."""
-        x = table.challenge_of(number)
-        if x.wait is Wait.OPENING:
-            levels = self.trace.levels(Tree.STEPS)
-            table.open(number, below(levels, len(levels) - 1, 0), self.address)
-        elif x.wait is Wait.STEP:
-            levels = self.trace.levels(Tree.OPERATIONS, x.step)
-            table.open_step(number, below(levels, len(levels) - 1, 0), self.address)
-        else:
-            return self.reveal(table, number, x)
-        return True
-
-    def reveal(self, table: Table, number: int, x: Challenge) -> bool:
-        """What is below the node, if it is in the trace."""
-        where = where_of(x)
-        levels = self.trace.levels(*where)
-        row = levels[x.level] if x.level < len(levels) else []
-        if x.index >= len(row) or row[x.index] != x.node:
-            return False
-        if x.level:
-            table.reveal(number, below(levels, x.level, x.index), self.address)
-        else:
-            table.reveal_block(number, self.trace.block(*where, x.index), self.address)
-        return True
+        moves = answer(table.challenge_of(number), self.trace)
+        for move in moves[:1]:
+            table.make(number, move, self.address)
+        return bool(moves)
 
 
 class Silent(Provider):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from protocol.spec import trees
-from protocol.spec.dispute import Challenge, Claim, fan_at
+from protocol.spec.dispute import Challenge, Claim
 from protocol.spec.game import Game
-from protocol.spec.referee import Proof
-from protocol.spec.trace import Levels, Trace, Tree
-
-Where = tuple[Tree, int, int]
+from protocol.spec.strategy import (
+    Enter,
+    Known,
+    Move,
+    Open,
+    OpenStep,
+    Point,
+    Prove,
+    Reveal,
+    RevealBlock,
+)
 
 
 class Table:
@@ -23,8 +28,8 @@ class Table:
         self.claim_id = claim_id
         self.now = now
         self.moves = 0
-        self.seen: defaultdict[Where, dict[tuple[int, int], bytes]] = defaultdict(dict)
-        self.blocks: dict[tuple[Where, int], bytes] = {}
+        self.preimages: dict[bytes, tuple[bytes, ...]] = {}
+        self.blocks: dict[bytes, bytes] = {}
 
     @property
     def claim(self) -> Claim:
@@ -49,54 +54,39 @@ class Table:
         """Whose turn it is lets it pass."""
         self.wait_until(self.game.deadline_of(self.claim_id, number))
 
-    # --- moves that show something ---------------------------------------------------------------
+    # --- moves of the strategies -----------------------------------------------------------------
 
-    def open(self, number: int, nodes: Sequence[bytes], who: bytes) -> None:
-        self.move("open", number, nodes, who=who)
-        self._see((Tree.STEPS, 0, 0), trees.depth_of(self.claim.leaves), 0, nodes)
-
-    def open_step(self, number: int, nodes: Sequence[bytes], who: bytes) -> None:
-        self.move("open_step", number, nodes, who=who)
-
-    def reveal(self, number: int, nodes: Sequence[bytes], who: bytes) -> None:
+    def make(self, number: int, move: Move, who: bytes) -> None:
+        """One move of a player; everybody sees what it shows."""
         x = self.challenge_of(number)
-        where, level, index = where_of(x), x.level, x.index
-        self.move("reveal", number, nodes, who=who)
-        self._see(where, level, index, nodes)
+        match move:
+            case Point(levels, index, child, siblings):
+                self.move("point", number, levels, index, child, list(siblings), who=who)
+            case Enter(into, proof):
+                self.move("enter", number, into, proof, who=who)
+            case Open(nodes):
+                self.move("open", number, list(nodes), who=who)
+                self.see(self.claim.steps_root, nodes)
+            case OpenStep(step, nodes):
+                self.move("open_step", number, list(nodes), who=who)
+                self.see(self.claim.steps[step][0], nodes)
+            case Reveal(nodes):
+                self.move("reveal", number, list(nodes), who=who)
+                self.see(x.node, nodes)
+            case RevealBlock(data):
+                self.move("reveal_block", number, data, who=who)
+                self.blocks[x.node] = data
+            case Prove(kind, proof):
+                self.move("prove", number, kind, proof)
 
-    def reveal_block(self, number: int, data: bytes, who: bytes) -> None:
-        self.move("reveal_block", number, data, who=who)
-        x = self.challenge_of(number)
-        self.blocks[where_of(x), x.index] = data
+    def see(self, node: bytes, nodes: Sequence[bytes]) -> None:
+        """What is below ``node`` is known from now on."""
+        self.preimages[node] = tuple(nodes)
 
-    def prove(self, number: int, kind: Proof, proof: Any) -> None:
-        self.move("prove", number, kind, proof)
-
-    def _see(self, where: Where, level: int, index: int, nodes: Sequence[bytes]) -> None:
-        at = level - fan_at(level)
-        index <<= level - at
-        row = list(nodes)
-        while True:
-            for k, node in enumerate(row):
-                self.seen[where][at, index + k] = node
-            if at == level:
-                return
-            if len(row) % 2:
-                row.append(bytes(32))
-            row = [trees.keccak256(row[k] + row[k + 1]) for k in range(0, len(row), 2)]
-            at, index = at + 1, index >> 1
-
-    def view(self, truth: Trace, where: Where) -> Levels:
-        """A claimed tree: what was revealed, and the truth where nothing was."""
-        levels = [list(row) for row in truth.levels(*where)]
-        for (level, index), node in self.seen[where].items():
-            if level < len(levels) and index < len(levels[level]):
-                levels[level][index] = node
-        return levels
-
-
-def where_of(x: Challenge) -> Where:
-    """The tree that a challenge is in, as a trace names it."""
-    if x.tree in (Tree.STEPS, Tree.OUTPUTS):
-        return x.tree, 0, 0
-    return x.tree, x.step, x.item if x.tree >= Tree.STATE_BLOCKS else 0
+    @property
+    def known(self) -> Known:
+        """What everybody has seen of the claim."""
+        operations = {step: root for step, (root, _) in self.claim.steps.items()}
+        return Known(
+            self.claim.result_root, self.claim.steps_root, operations, self.preimages, self.blocks
+        )

@@ -9,11 +9,11 @@ import pytest
 from protocol.spec import trees
 from protocol.spec.dispute import Wait, fan_at
 from protocol.spec.referee import AnyJudged, Proof
+from protocol.spec.strategy import where_of
 from protocol.spec.trace import Tree
 from tests.actors.case import Case
 from tests.actors.challenger import prover_of
 from tests.actors.provider import Provider
-from tests.actors.table import where_of
 from tests.contracts.market import Market, address, terms_tuple
 from tests.game.onchain import ChainTable, encoded
 from tests.game.world import case

@@ -10,11 +10,12 @@ from protocol.spec import trees
 from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.job import JobStatus
 from protocol.spec.referee import Proof
+from protocol.spec.strategy import Open, Reveal, RevealBlock, below
 from protocol.spec.trace import Tree
 from tests.actors import liars
 from tests.actors.case import Case
 from tests.actors.challenger import Challenger, play, prover_of
-from tests.actors.provider import Provider, Stubborn, below
+from tests.actors.provider import Provider, Stubborn
 from tests.contracts.market import Market, address, terms_tuple
 from tests.game.onchain import ChainTable, encoded
 from tests.game.world import case
@@ -113,7 +114,7 @@ def test_answers__malformed_or_of_another_node__are_refused(world: Market) -> No
     wrong = [ops[0][1], ops[0][0], ops[0][2]]
     assert table.refused("reveal", number, wrong, who=stranger) == "WrongNode"
     assert table.refused("reveal_block", number, bytes(512), who=stranger) == "NothingToReveal"
-    table.reveal(number, ops[0], stranger)
+    table.make(number, Reveal(tuple(ops[0])), stranger)
     assert world.owed(world.rival, world.game) == (0, 120_000 * 10**9)
     siblings = trees.siblings_of(ops, 1)
     table.move("point", number, 2, 1, ops[0][1], siblings, who=keeper)
@@ -125,7 +126,7 @@ def test_answers__malformed_or_of_another_node__are_refused(world: Market) -> No
     assert table.refused("reveal_block", number, data[:-1], who=provider) == "NotOneBlock"
     assert table.refused("reveal_block", number, bytes(512), who=provider) == "WrongNode"
     assert table.refused("reveal", number, blocks[0], who=provider) == "NothingToReveal"
-    table.reveal_block(number, data, provider)
+    table.make(number, RevealBlock(data), provider)
     again = table.refused("point", number, 0, 0, blocks[0][0], [], who=keeper)
     assert again == "NothingToReveal"
     proof = prover_of(of, table).element(1, 1, 7, data)
@@ -299,7 +300,7 @@ def test_play__known_nodes__from_opening_to_the_fall_in_one_call(world: Market) 
     number = table.move("challenge", who=me)
     game, key = world.game, table.claim_id
     steps, ops = claimed.levels(Tree.STEPS), claimed.levels(Tree.OPERATIONS, 1)
-    table.open(number, below(steps, 1, 0), provider)
+    table.make(number, Open(below(steps, 1, 0)), provider)
     terms = terms_tuple(table.terms)
     prover = prover_of(of, table)
     path = trees.siblings_of(steps, 1)
