@@ -6,54 +6,18 @@ from the bytes that a call reverted with.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from eth_abi import decode
 from eth_abi.exceptions import DecodingError
 
+from protocol.chain import game_reverts
 from protocol.chain.abi import AbiError, decode_error
-from protocol.chain.errors import ChainError
+from protocol.chain.refusal import Panicked as Panicked
+from protocol.chain.refusal import RefusedWithReason as RefusedWithReason
+from protocol.chain.refusal import Reverted as Reverted
+from protocol.chain.refusal import UnknownRefusal as UnknownRefusal
 from protocol.spec.job import JobStatus
-
-
-def _words(name: str, value: Any) -> str:
-    if isinstance(value, bytes):
-        text = value.rstrip(b"\0")
-        if name == "term" and text.isascii():
-            return text.decode("ascii")
-        return "0x" + value.hex()
-    return str(value)
-
-
-class Reverted(ChainError):
-    """A contract refused a call.  ``values`` are what the refusal carries, by name."""
-
-    def __init__(self, call: str, values: Mapping[str, Any]) -> None:
-        self.call = call
-        self.values = dict(values)
-        parts = ", ".join(f"{name} {self.words(name, v)}" for name, v in values.items())
-        kind = type(self).__name__
-        advice = f": {type(self).__doc__}" if type(self).__doc__ else ""
-        super().__init__(f"{call} was refused, {kind}({parts}){advice}")
-
-    @classmethod
-    def words(cls, name: str, value: Any) -> str:
-        """One value for people."""
-        return _words(name, value)
-
-
-class UnknownRefusal(Reverted):
-    """The bytes are of no error known here: check that the deployment is of this version."""
-
-
-class RefusedWithReason(Reverted):
-    """The contract gave its reason in words."""
-
-
-class Panicked(Reverted):
-    """A bug in a contract, or an impossible argument: please report it."""
-
 
 # --- JobMarket -----------------------------------------------------------------------------------
 
@@ -83,7 +47,7 @@ class NotClient(Reverted):
 
 
 class NotProvider(Reverted):
-    """Only the attempt's provider may: the job was taken by another or reopened."""
+    """Only the attempt's provider may (in a dispute its delegate too), and not after it lost."""
 
 
 class NotGame(Reverted):
@@ -93,11 +57,7 @@ class NotGame(Reverted):
 class WrongStatus(Reverted):
     """The job is not where this call needs it: read its state again."""
 
-    @classmethod
-    def words(cls, name: str, value: Any) -> str:
-        if name in ("got", "wanted") and value in set(JobStatus):
-            return JobStatus(value).name
-        return _words(name, value)
+    KINDS = {"got": JobStatus, "wanted": JobStatus}
 
 
 class AlreadyPosted(Reverted):
@@ -277,6 +237,9 @@ class InvalidShortString(Reverted):
 class StringTooLong(Reverted):
     """A text is longer than 31 bytes."""
 
+
+OTHERS: Final = (game_reverts,)
+"""Modules whose classes belong to REVERTS too."""
 
 REVERTS: Final = {kind.__name__: kind for kind in Reverted.__subclasses__()}
 """Exception classes by the name of the Solidity error."""

@@ -10,8 +10,10 @@ from eth_abi import encode
 from protocol.chain import reverts
 from protocol.chain.abi import CONTRACTS, AbiError, Entry, errors, interface
 from protocol.chain.contracts import Market, deal_values, terms_of, terms_values
+from protocol.chain.game_reverts import Field
+from protocol.spec.dispute import Wait
 from protocol.spec.job import Deal, JobTerms, Task
-from scripts import export_abi
+from scripts import export_abi, tools
 
 GENERIC = {"UnknownRefusal", "RefusedWithReason", "Panicked"}
 SAMPLES: dict[str, Any] = {
@@ -42,6 +44,18 @@ def test_of_bytes__wrong_status__names_both() -> None:
     entry = next(e for e in ENTRIES if e.name == "WrongStatus")
     data = entry.selector + encode(list(entry.inputs), [b"\1" * 32, 4, 2])
     assert "got FINALIZED, wanted ACCEPTED" in str(reverts.of_bytes("commit", data))
+
+
+def test_of_bytes__wrong_turn__names_the_turns() -> None:
+    entry = next(e for e in ENTRIES if e.name == "WrongTurn")
+    data = entry.selector + encode(list(entry.inputs), [Wait.CHALLENGER, Wait.REVEAL])
+    assert "got CHALLENGER, wanted REVEAL" in str(reverts.of_bytes("reveal", data))
+
+
+def test_field__solidity__has_the_same_names_in_order() -> None:
+    text = (tools.ROOT / "contracts/libraries/ProgramDecoder.sol").read_text("utf-8")
+    names = text.split("enum Field {")[1].split("}")[0].replace("\n", " ")
+    assert [name.strip() for name in names.split(",")] == [field.name for field in Field]
 
 
 def test_of_bytes__term__reads_as_text() -> None:

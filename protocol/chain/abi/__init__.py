@@ -21,7 +21,10 @@ from protocol.chain.errors import ChainError
 from protocol.spec.trees import keccak256
 
 ABI: Final = Path(__file__).resolve().parent
-CONTRACTS: Final = ("JobMarket", "ProviderRegistry", "DevToken")
+CONTRACTS: Final = (
+    "JobMarket", "ProviderRegistry", "DisputeGame", "TensorReferee", "TraceReferee", "DevToken",
+)  # fmt: skip
+"""Contracts at the top of the sources; another one is one name more."""
 
 
 class AbiError(ChainError):
