@@ -1,4 +1,4 @@
-"""What the market's and the registry's events mean: jobs, attempts, providers.  Pure.
+"""What events mean: jobs, attempts, providers, and the disputes about claims.  Pure.
 
 The events of a block range, in order, give the state of every job at the end of that range
 (``Book.apply``); ``Book.rolled_back`` gives an earlier state again.  A differential test compares
@@ -11,26 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from protocol.chain.errors import ChainError
-from protocol.spec.job import Fault, JobStatus, JobTerms, Payout
-
-
-@dataclass(frozen=True, order=True)
-class Place:
-    """Where an event is: block number and hash, position in the block, transaction; and when."""
-
-    block: int
-    index: int
-    block_hash: bytes
-    tx: bytes
-    time: int
-
-
-@dataclass(frozen=True)
-class Event:
-    """One past change.  Hashes and roots are 32 bytes, addresses 20."""
-
-    place: Place
+from protocol.chain import disputes
+from protocol.chain.disputes import Dispute, GameEvent
+from protocol.chain.event import Event as Event
+from protocol.chain.event import HistoryBroken as HistoryBroken
+from protocol.chain.event import Place as Place
+from protocol.spec.job import MAX_PHASES, Fault, JobStatus, JobTerms, Payout, unpack_steps
 
 
 @dataclass(frozen=True)
@@ -118,10 +104,6 @@ class Slashed(Event):
     native: int
     burned: int
     payouts: tuple[Payout, ...]
-
-
-class HistoryBroken(ChainError):
-    """Events contradict each other: some are missing, so the node left logs out."""
 
 
 @dataclass(frozen=True)
@@ -284,12 +266,14 @@ def _of(record: JobRecord, event: JobEvent, *wanted: JobStatus) -> JobRecord:
 
 
 class Book:
-    """Every job and provider, from events in order."""
+    """Every job, provider and dispute, from events in order."""
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.events: list[Event] = []
         self._jobs: dict[bytes, JobRecord] = {}
         self._providers: dict[bytes, ProviderRecord] = {}
+        self._disputes: dict[bytes, Dispute] = {}
+        self._claims: dict[bytes, bytes] = {}
         self.apply(events)
 
     @property
@@ -302,16 +286,44 @@ class Book:
         """Registered providers by address, oldest first."""
         return self._providers
 
+    @property
+    def disputes(self) -> Mapping[bytes, Dispute]:
+        """Claims that were ever challenged, by claim, oldest first."""
+        return self._disputes
+
+    @property
+    def claims(self) -> Mapping[bytes, bytes]:
+        """Job hash of every claim that was ever committed."""
+        return self._claims
+
     def apply(self, events: Iterable[Event]) -> None:
         """Takes later events.  Raises HistoryBroken; what came before it is kept."""
         for event in events:
             if isinstance(event, JobEvent):
                 self._jobs[event.job] = step(self._jobs.get(event.job), event)
+                if isinstance(event, Committed):
+                    self._claims[event.claim] = event.job
+            elif isinstance(event, GameEvent):
+                dispute = self._disputes.get(event.claim) or self._begin(event)
+                self._disputes[event.claim] = disputes.follow(dispute, event)
             elif isinstance(event, Registered):
                 self._providers[event.provider] = ProviderRecord(
                     event.provider, event.capabilities, event.delegate, event.endpoint, event.place
                 )
             self.events.append(event)
+
+    def _begin(self, event: GameEvent) -> Dispute:
+        job = self._claims.get(event.claim)
+        if job is None:
+            raise HistoryBroken(
+                f"got {type(event).__name__} of claim 0x{event.claim.hex()}, which was never "
+                f"committed: start from an earlier block"
+            )
+        terms, attempts = self._jobs[job].terms, self._jobs[job].attempts
+        attempt = next(a for a in attempts if a.claim == event.claim)
+        leaves = 1 + sum(unpack_steps(terms.task.steps, MAX_PHASES))
+        root = attempt.result_root or bytes(32)
+        return disputes.begin(event, job, attempt.number, attempt.provider, root, leaves)
 
     def rolled_back(self, block: int) -> Book:
         """A new book without what happened after block number ``block``."""

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from protocol.chain.abi import Interface, interface
-from protocol.chain.book import (
-    Accepted,
-    AttemptLost,
-    Cancelled,
-    Committed,
-    Event,
-    Finalized,
-    HoldsChanged,
-    Place,
-    Posted,
-    Refunded,
-    Registered,
-    Slashed,
-    Voided,
-)
 from protocol.chain.deployment import Deployment
-from protocol.spec.job import Deal, Fault, JobTerms, Payout, Task
+from protocol.spec.job import Deal, JobTerms, Task
 
 
 @dataclass(frozen=True)
@@ -79,46 +64,6 @@ def terms_of(values: Sequence[Any]) -> JobTerms:
         locators_hash=t[4], steps=t[5], first_step=t[6], seed=t[7], task_count=t[8],
     )  # fmt: skip
     return JobTerms(task, Deal(raw_address(d[0]), *d[1:]))
-
-
-def _payouts(values: Sequence[Sequence[Any]]) -> tuple[Payout, ...]:
-    return tuple(Payout(raw_address(to), token, native) for to, token, native in values)
-
-
-def event_of(name: str, v: Mapping[str, Any], place: Place) -> Event | None:
-    """A decoded log as an event of the book; None for those that no job or provider needs."""
-    match name:
-        case "Posted":
-            return Posted(place, v["jobHash"], raw_address(v["client"]), terms_of(v["terms"]),
-                          v["locators"])  # fmt: skip
-        case "Accepted":
-            return Accepted(place, v["jobHash"], raw_address(v["provider"]), v["attempt"],
-                            v["runUntil"])  # fmt: skip
-        case "Committed":
-            return Committed(place, v["jobHash"], v["claimId"], raw_address(v["provider"]),
-                             v["resultRoot"], v["windowUntil"], v["locators"])  # fmt: skip
-        case "Finalized":
-            return Finalized(place, v["jobHash"], raw_address(v["provider"]),
-                             raw_address(v["caller"]), v["price"])  # fmt: skip
-        case "Refunded":
-            return Refunded(place, v["jobHash"], raw_address(v["client"]), v["price"])
-        case "Cancelled":
-            return Cancelled(place, v["jobHash"])
-        case "AttemptLost":
-            return AttemptLost(place, v["jobHash"], raw_address(v["provider"]), v["attempt"],
-                               Fault(v["fault"]), v["openUntil"])  # fmt: skip
-        case "Voided":
-            return Voided(place, v["jobHash"], raw_address(v["provider"]), v["toProvider"],
-                          _payouts(v["payouts"]))  # fmt: skip
-        case "HoldsChanged":
-            return HoldsChanged(place, v["jobHash"], v["claimId"], v["holds"])
-        case "Registered":
-            return Registered(place, raw_address(v["provider"]), v["capabilities"],
-                              raw_address(v["delegate"]), v["endpoint"])  # fmt: skip
-        case "Slashed":
-            return Slashed(place, raw_address(v["provider"]), Fault(v["fault"]), v["token"],
-                           v["native"], v["burned"], _payouts(v["payouts"]))  # fmt: skip
-    return None
 
 
 class Money:

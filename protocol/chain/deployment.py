@@ -121,9 +121,10 @@ class Deployment:
 
     @property
     def contracts(self) -> dict[bytes, str]:
-        """What answers at each address that has code, by name of its interface."""
+        """What is at each address, by name of its interface; the game may be missing."""
         return {
             self.token: "DevToken",
             self.registry: "ProviderRegistry",
             self.market: "JobMarket",
+            self.game: "DisputeGame",
         }

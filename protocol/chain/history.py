@@ -14,12 +14,15 @@ from typing import Any, Final
 from protocol.chain.abi import interface
 from protocol.chain.book import Book, Event, HistoryBroken, Place
 from protocol.chain.chain import Chain, hex_bytes, quantity
-from protocol.chain.contracts import event_of
 from protocol.chain.deployment import checksum
 from protocol.chain.errors import NodeUnavailable, RangeTooLarge, Reorganised
+from protocol.chain.logs import event_of
 from protocol.chain.state import Snapshot
 
 log: Final = logging.getLogger("assay.chain")
+
+FOLLOWED: Final = ("JobMarket", "ProviderRegistry", "DisputeGame")
+"""Contracts whose logs make the book."""
 
 
 class History:
@@ -102,13 +105,13 @@ class History:
         self._marks = kept
 
     def _fetch(self, start: int, end: int) -> tuple[list[Event], list[tuple[int, bytes]]]:
-        d = self.chain.deployment
+        contracts = self.chain.deployment.contracts
         raw = self.chain.rpc.call(
             "eth_getLogs",
             {
                 "fromBlock": hex(start),
                 "toBlock": hex(end),
-                "address": [checksum(d.market), checksum(d.registry)],
+                "address": [checksum(a) for a, name in contracts.items() if name in FOLLOWED],
             },
         )
         if not isinstance(raw, list):
@@ -151,7 +154,7 @@ class History:
 
     def _event(self, item: dict[str, Any], place: Place) -> Event | None:
         name = self.chain.deployment.contracts.get(hex_bytes(item["address"], 20), "")
-        if name not in ("JobMarket", "ProviderRegistry"):
+        if name not in FOLLOWED:
             raise NodeUnavailable(f"got a log of {item['address']}, which was not asked for")
         topics = [hex_bytes(topic, 32) for topic in item["topics"]]
         found = interface(name).decode_log(topics, hex_bytes(item["data"]))
