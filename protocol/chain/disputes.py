@@ -7,15 +7,16 @@ the contract (``Chain.challenge_of``); who sent a move is the sender of its tran
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from protocol.chain.event import Event, HistoryBroken, Place
 from protocol.spec import trees
 from protocol.spec.constants import ZERO
-from protocol.spec.dispute import FAN, Outcome
+from protocol.spec.dispute import Outcome
 from protocol.spec.job import Fault
+from protocol.spec.strategy import Known, rows_to
 from protocol.spec.trace import Tree
 
 # --- events: the names and fields of IDisputeGame ------------------------------------------------
@@ -211,6 +212,13 @@ class Dispute:
         return self.challenges[number - 1]
 
     @property
+    def known(self) -> Known:
+        """What everybody has seen of the claim, as players take it."""
+        root = self.opened.root if self.opened else ZERO
+        operations = {step: event.root for step, event in self.steps.items()}
+        return Known(self.result_root, root, operations, self.preimages, self.blocks)
+
+    @property
     def undefeated(self) -> tuple[ChallengeRecord, ...]:
         """Challenges that no clock defeated, earliest first: the first is rewarded."""
         return tuple(x for x in self.challenges if x.outcome is not Outcome.DEFEATED)
@@ -221,24 +229,6 @@ class Dispute:
 
 
 # --- what follows from events --------------------------------------------------------------------
-
-
-def rows_below(node: bytes, nodes: Sequence[bytes]) -> list[list[bytes]]:
-    """The levels from shown ``nodes`` (first) up to ``node`` above them (last).
-
-    Raises HistoryBroken unless they hash to it over at most FAN levels.
-    """
-    rows = [list(nodes)]
-    while rows[-1] != [node]:
-        row = rows[-1]
-        if not row or len(rows) > FAN:
-            raise HistoryBroken(
-                f"got {len(nodes)} nodes that do not hash to 0x{node.hex()}: the node's logs are "
-                f"wrong, ask another one"
-            )
-        row = row if len(row) % 2 == 0 else [*row, ZERO]
-        rows.append([trees.keccak256(row[k] + row[k + 1]) for k in range(0, len(row), 2)])
-    return rows
 
 
 def begin(
@@ -329,9 +319,13 @@ def _shown(d: Dispute, node: bytes, nodes: tuple[bytes, ...]) -> Dispute:
     """
     if nodes == (node,) or (not nodes and node == ZERO):
         return d
-    levels = len(rows_below(node, nodes))
-    known = d.preimages.get(node)
-    if known is not None and len(rows_below(node, known)) >= levels:
+    levels = len(rows_to(node, nodes))
+    if not levels:
+        raise HistoryBroken(
+            f"got {len(nodes)} nodes that do not hash to 0x{node.hex()}: the logs are wrong, ask "
+            f"another node"
+        )
+    if len(rows_to(node, d.preimages.get(node, ()))) >= levels:
         return d
     return replace(d, preimages={**d.preimages, node: nodes})
 

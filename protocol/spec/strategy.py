@@ -14,7 +14,7 @@ from typing import Protocol
 
 from protocol.spec import trees
 from protocol.spec.constants import BLOCK_BYTES, ZERO
-from protocol.spec.dispute import Challenge, Wait, children_of, fan_at, is_end
+from protocol.spec.dispute import FAN, Challenge, Wait, children_of, fan_at, fold, is_end
 from protocol.spec.errors import AssayError
 from protocol.spec.proofs import AnyProof, Prover
 from protocol.spec.referee import AnyJudged, Proof
@@ -108,7 +108,7 @@ class Known:
     """What everybody has seen of a claim.
 
     ``operations`` are roots of opened steps, by the leaf they lead to; ``preimages`` are the nodes
-    below a node (as many levels as a reveal shows), ``blocks`` the bytes of a leaf.
+    below a node (the deepest that were shown), ``blocks`` the bytes of a leaf.
     """
 
     result_root: bytes
@@ -119,9 +119,28 @@ class Known:
 
     def below(self, node: bytes, level: int, index: int, count: int) -> Sequence[bytes]:
         """What a reveal of the node would show in a tree of ``count`` leaves; nothing if unknown.
-        An opened step may have shown more or fewer nodes than there are operations: no reveal."""
-        row = self.preimages.get(node, ())
-        return row if len(row) == children_of(index, level, count) else ()
+
+        It may have been shown elsewhere, with more nodes or fewer: an opened step is no reveal, and
+        a liar may put one node at two heights.  What hashes to the node is what counts.
+        """
+        fan, wanted = fan_at(level), children_of(index, level, count)
+        rows = rows_to(node, self.preimages.get(node, ()))
+        if len(rows) <= fan:
+            return ()
+        row = rows[-1 - fan][:wanted]
+        row += [ZERO] * (wanted - len(row))
+        return row if fold(row, fan) == node else ()
+
+
+def rows_to(node: bytes, nodes: Sequence[bytes]) -> list[list[bytes]]:
+    """The levels from ``nodes`` (first), which are below ``node`` and leave padding out, up to it;
+    none unless they hash to it over at most FAN levels."""
+    rows = [list(nodes)]
+    while rows[-1] != [node]:
+        if not nodes or len(rows) > FAN:
+            return []
+        rows.append(_above(rows[-1]))
+    return rows
 
 
 def claimed_levels(
@@ -159,7 +178,7 @@ def claimed_levels(
 
 def _above(row: list[bytes]) -> list[bytes]:
     row = [*row, ZERO] if len(row) % 2 else row
-    return [trees.parent(row[k], row[k + 1]) for k in range(0, len(row), 2)]
+    return [trees.keccak256(row[k] + row[k + 1]) for k in range(0, len(row), 2)]
 
 
 # --- the provider's side -------------------------------------------------------------------------
