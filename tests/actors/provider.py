@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from protocol.spec.dispute import Challenge, Wait, fan_at
 from protocol.spec.errors import MoveRefused
-from protocol.spec.trace import Levels, Trace, Tree
+from protocol.spec.trace import AnyTrace, Levels, Tree
 from tests.actors.table import Table, where_of
 
 
@@ -17,7 +17,7 @@ def below(levels: Levels, level: int, index: int) -> list[bytes]:
 class Provider:
     """Answers every move from ``trace``."""
 
-    def __init__(self, trace: Trace, address: bytes) -> None:
+    def __init__(self, trace: AnyTrace, address: bytes) -> None:
         self.trace = trace
         self.address = address
 
@@ -51,7 +51,7 @@ class Provider:
 class Silent(Provider):
     """Answers ``answers`` times, then never again."""
 
-    def __init__(self, trace: Trace, address: bytes, answers: int) -> None:
+    def __init__(self, trace: AnyTrace, address: bytes, answers: int) -> None:
         super().__init__(trace, address)
         self.answers = answers
 

@@ -9,8 +9,9 @@ from typing import Any
 from protocol.spec import trees
 from protocol.spec.dispute import Challenge, Claim, fan_at
 from protocol.spec.game import Game
+from protocol.spec.proofs import Prover
 from protocol.spec.referee import Proof
-from protocol.spec.trace import Levels, Trace, Tree
+from protocol.spec.trace import AnyTrace, Levels, Tree
 
 Where = tuple[Tree, int, int]
 
@@ -23,6 +24,7 @@ class Table:
         self.claim_id = claim_id
         self.now = now
         self.moves = 0
+        self.prover: Prover | None = None
         self.seen: defaultdict[Where, dict[tuple[int, int], bytes]] = defaultdict(dict)
         self.blocks: dict[tuple[Where, int], bytes] = {}
 
@@ -86,7 +88,7 @@ class Table:
             row = [trees.keccak256(row[k] + row[k + 1]) for k in range(0, len(row), 2)]
             at, index = at + 1, index >> 1
 
-    def view(self, truth: Trace, where: Where) -> Levels:
+    def view(self, truth: AnyTrace, where: Where) -> Levels:
         """A claimed tree: what was revealed, and the truth where nothing was."""
         levels = [list(row) for row in truth.levels(*where)]
         for (level, index), node in self.seen[where].items():
