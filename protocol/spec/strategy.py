@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from protocol.spec import trees
 from protocol.spec.constants import BLOCK_BYTES, ZERO
@@ -18,7 +17,7 @@ from protocol.spec.dispute import FAN, Challenge, Wait, children_of, fan_at, fol
 from protocol.spec.errors import AssayError
 from protocol.spec.proofs import AnyProof, Prover
 from protocol.spec.referee import AnyJudged, Proof
-from protocol.spec.trace import Levels, Tree, phase_of
+from protocol.spec.trace import AnyTrace, AnyTrees, Levels, Tree, phase_of
 from protocol.spec.types import NextKind, Program
 
 # --- moves: one a function of IDisputeGame, with its arguments -----------------------------------
@@ -93,16 +92,6 @@ class HistoryIncomplete(AssayError):
 # --- what is known -------------------------------------------------------------------------------
 
 
-class Truth(Protocol):
-    """A whole trace: ``protocol.spec.trace.Trace``, or an engine's."""
-
-    def levels(self, tree: Tree, step: int = 0, item: int = 0) -> Levels:
-        """All levels of a tree, leaves first."""
-
-    def block(self, tree: Tree, step: int, item: int, index: int) -> bytes:
-        """The 512 bytes of a leaf of a blocks tree."""
-
-
 @dataclass(frozen=True)
 class Known:
     """What everybody has seen of a claim.
@@ -144,7 +133,7 @@ def rows_to(node: bytes, nodes: Sequence[bytes]) -> list[list[bytes]]:
 
 
 def claimed_levels(
-    known: Known, truth: Truth, tree: Tree, step: int = 0, item: int = 0
+    known: Known, truth: AnyTrees, tree: Tree, step: int = 0, item: int = 0
 ) -> Levels:
     """A tree as claimed: what was revealed of it, and the truth where nothing was."""
     levels = [list(row) for row in truth.levels(tree, step, item)]
@@ -190,7 +179,7 @@ def below(levels: Levels, level: int, index: int) -> tuple[bytes, ...]:
     return tuple(levels[level - fan][index << fan : (index + 1) << fan])
 
 
-def answer(x: Challenge, trace: Truth) -> list[Move]:
+def answer(x: Challenge, trace: AnyTrace) -> list[Move]:
     """What the provider's side owes to the challenge, in one call; nothing where it owes nothing,
     or where the node is none of ``trace``."""
     match x.wait:
@@ -207,13 +196,13 @@ def answer(x: Challenge, trace: Truth) -> list[Move]:
     return []
 
 
-def open_step(step: int, trace: Truth) -> OpenStep:
+def open_step(step: int, trace: AnyTrace) -> OpenStep:
     """The opening of the step that leads to leaf ``step``."""
     levels = trace.levels(Tree.OPERATIONS, step)
     return OpenStep(step, below(levels, len(levels) - 1, 0))
 
 
-def _shown(x: Challenge, trace: Truth) -> Move | None:
+def _shown(x: Challenge, trace: AnyTrace) -> Move | None:
     where = where_of(x)
     levels = trace.levels(*where)
     row = levels[x.level] if x.level < len(levels) else []
@@ -241,7 +230,7 @@ class Attack:
 
     program: Program
     steps: tuple[int, ...]
-    truth: Truth
+    truth: AnyTrace
     known: Known
     prover: Prover
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Protocol
 
 import numpy as np
 
@@ -36,6 +37,33 @@ Corrupt = Callable[[int, int, Array], Array]
 
 Levels = list[list[bytes]]
 """All levels of a tree, leaves first."""
+
+Raw = bytes | memoryview
+"""The committed bytes of a tensor."""
+
+
+class AnyTrees(Protocol):
+    """The trees of a trace."""
+
+    def levels(self, tree: Tree, step: int = 0, item: int = 0) -> Levels:
+        """All levels of a tree."""
+
+
+class AnyTrace(AnyTrees, Protocol):
+    """What a player asks a trace for: ``Trace``, or one that an engine computes as it is asked.
+
+    ``step`` is a leaf of the steps tree (its states, or the operations that lead to it) and
+    ``item`` a state or an operation there.
+    """
+
+    def root(self, tree: Tree, step: int = 0, item: int = 0) -> bytes:
+        """Root of a tree."""
+
+    def block(self, tree: Tree, step: int, item: int, index: int) -> bytes:
+        """The 512 bytes of a leaf of a blocks tree."""
+
+    def data(self, tree: Tree, step: int, item: int) -> Raw:
+        """All bytes of a state (STATES) or of an operation's result (OPERATIONS)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +109,18 @@ class Trace:
 
     def block(self, tree: Tree, step: int, item: int, index: int) -> bytes:
         """The 512 bytes of a leaf of a blocks tree."""
-        if tree is Tree.STATE_BLOCKS:
-            data = self.states[step][item]
-        else:
-            data = (self.operations[step - 1] or [])[item]
+        source = Tree.STATES if tree is Tree.STATE_BLOCKS else Tree.OPERATIONS
+        data = self.data(source, step, item)
         size = BLOCK_BYTES
         return data[index * size : (index + 1) * size].ljust(size, b"\0")
+
+    def data(self, tree: Tree, step: int, item: int) -> bytes:
+        """All bytes of a state (STATES) or of an operation's result (OPERATIONS); none of an
+        operation of a step that did not run."""
+        if tree is Tree.STATES:
+            return self.states[step][item]
+        done = self.operations[step - 1]
+        return b"" if done is None else done[item]
 
 
 def _bytes(tensor: Array) -> bytes:
