@@ -426,7 +426,7 @@ class Client:
         return self.chain.balances(account or self.sender.address, self.chain.snapshot())
 
     def withdraw(self, to: bytes | None = None) -> list[Outcome]:
-        """Takes all credits of the wallet out of market and registry, to ``to`` or the wallet.
+        """Takes all credits of the wallet out of the contracts, to ``to`` or the wallet.
 
         A dry run without a key.  Raises what ``Sender.send`` raises.
         """
@@ -435,6 +435,7 @@ class Client:
         sources: list[tuple[Money, int, int]] = [
             (contracts.market, has.market_credit.token, has.market_credit.native),
             (contracts.registry, has.registry_credit.token, has.registry_credit.native),
+            (contracts.game, has.game_credit.token, has.game_credit.native),
         ]
         calls = []
         for contract, token, native in sources:

@@ -154,7 +154,9 @@ def main() -> int:
     arguments = parser.parse_args()
     with brownie_project.connected(Remote("anvil", arguments.url)) as brownie:
         project = brownie_project.load_project()
-        deployment = deploy(project, brownie.accounts[0])
+        sender = brownie.accounts[0]
+        game = dispute_game(project, sender)
+        deployment = deploy(project, sender, deploy_game=game)
     arguments.out.write_text(deployment.to_json())
     print(f"deployed the market at {deployment.market}, written to {arguments.out}")
     return 0

@@ -52,33 +52,28 @@ def _show(other: bytes | None, as_json: bool) -> None:
             "native": has.native,
             "allowance": {"market": has.market_allowance, "registry": registry_allowance},
             "credit": {
-                "market": {"token": has.market_credit.token, "native": has.market_credit.native},
-                "registry": {
-                    "token": has.registry_credit.token,
-                    "native": has.registry_credit.native,
-                },
+                name: {"token": credit.token, "native": credit.native}
+                for name, credit in zip(("market", "registry", "game"), has.credits, strict=True)
             },
         }
     if as_json:
         emit_json(found)
         return
-    market_credit, registry_credit = has.market_credit, has.registry_credit
     rows: list[tuple[str, object]] = [
         ("address", found["address"]),
         ("chain", f"{found['chain']}, block {at.number}"),
         ("tokens", tokens(has.token)),
         ("native", native(has.native)),
         ("the market may take", tokens(has.market_allowance)),
-        ("credit with the market",
-         f"{tokens(market_credit.token)}, {native(market_credit.native)}"),
-        ("credit with the registry",
-         f"{tokens(registry_credit.token)}, {native(registry_credit.native)}"),
-    ]  # fmt: skip
+    ]
+    rows += [
+        (f"credit with the {name}", f"{tokens(credit['token'])}, {native(credit['native'])}")
+        for name, credit in found["credit"].items()
+    ]
     if registry_allowance:
         rows.insert(5, ("the registry may take", tokens(registry_allowance)))
     pairs("", rows)
-    if any((market_credit.token, market_credit.native,
-            registry_credit.token, registry_credit.native)):  # fmt: skip
+    if any(credit.token or credit.native for credit in has.credits):
         say("credits can be taken out: assay wallet withdraw")
 
 
@@ -155,8 +150,8 @@ def send(to: bytes, amount: int, as_json: bool) -> None:
 
 
 @wallet_command.command(short_help="take credits out")
-@click.option("--from", "source", type=click.Choice(["all", "market", "registry"]), default="all",
-              show_default=True, help="Whose credit.")  # fmt: skip
+@click.option("--from", "source", type=click.Choice(["all", "market", "registry", "game"]),
+              default="all", show_default=True, help="Whose credit.")  # fmt: skip
 @click.option("--to", type=ADDRESS, help="Another account than yours.")
 @json_option
 def withdraw(source: str, to: bytes | None, as_json: bool) -> None:
@@ -168,6 +163,7 @@ def withdraw(source: str, to: bytes | None, as_json: bool) -> None:
         for name, credit, money in (
             ("market", has.market_credit, contracts.market),
             ("registry", has.registry_credit, contracts.registry),
+            ("game", has.game_credit, contracts.game),
         ):
             if source not in ("all", name):
                 continue

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from protocol.chain.abi import interface
+from protocol.chain.abi import AbiError, interface
 from protocol.chain.config import ChainConfig
 from protocol.chain.contracts import Contracts, deal_values, raw_address
 from protocol.chain.deployment import Deployment, checksum
@@ -22,19 +22,26 @@ from protocol.chain.errors import (
     Reorganised,
     WrongChain,
 )
-from protocol.chain.reverts import of_bytes
+from protocol.chain.reverts import Reverted, of_bytes
 from protocol.chain.rpc import CallReverted, Rpc
 from protocol.chain.state import (
     Balances,
+    ClaimState,
     Credit,
     JobState,
     ProviderState,
     Snapshot,
+    StepState,
     Unbonding,
 )
 from protocol.chain.wallet import Wallet
+from protocol.spec.dispute import Challenge, Outcome, Wait
 from protocol.spec.job import Deal, JobStatus, domain_separator
 from protocol.spec.limits import Limits
+from protocol.spec.trace import Tree
+
+Read = tuple[bytes, str, str, tuple[Any, ...]]
+"""(address, interface, function, arguments)."""
 
 
 def hex_bytes(text: object, size: int | None = None) -> bytes:
@@ -82,6 +89,7 @@ class Chain:
         )
         self.contracts = Contracts.of(self.deployment)
         self.chain_id = self.deployment.chain_id
+        self._has_game = False
 
     @classmethod
     def connect(
@@ -117,6 +125,17 @@ class Chain:
         key = self.config.key
         return None if key is None else Wallet.open(key, self.chain_id)
 
+    @property
+    def has_game(self) -> bool:
+        """Whether there is a dispute game: a market works without, its claims cannot be disputed.
+
+        A game stays; one that is missing may come.
+        """
+        if not self._has_game:
+            code = self.rpc.call("eth_getCode", checksum(self.deployment.game), "latest")
+            self._has_game = bool(hex_bytes(code))
+        return self._has_game
+
     # --- where we are -----------------------------------------------------------------------------
 
     def check(self) -> None:
@@ -142,14 +161,28 @@ class Chain:
                     f"the chain started anew, or this is another deployment's file; deploy again"
                 )
         market, registry = "JobMarket", "ProviderRegistry"
-        wants: list[tuple[bytes, str, str, Any]] = [
+        wants = [
             (d.market, market, "TOKEN", d.token),
             (d.market, market, "REGISTRY", d.registry),
             (d.market, market, "GAME", d.game),
             (d.registry, registry, "MARKET", d.market),
             (d.market, market, "DOMAIN_SEPARATOR", domain_separator(d.chain_id, d.market)),
         ]
-        answers = self._read_many("latest", [(to, abi, name, ()) for to, abi, name, _ in wants])
+        self._expect(wants)
+        self._has_game = False
+        if self.has_game:
+            both = (("MARKET", d.market), ("REGISTRY", d.registry))
+            self._expect([(d.game, "DisputeGame", name, want) for name, want in both])
+
+    def _expect(self, wants: Sequence[tuple[bytes, str, str, bytes]]) -> None:
+        """Raises WrongChain unless what contracts say of themselves is what is wanted."""
+        try:
+            answers = self._read_many("latest", [(to, abi, name, ()) for to, abi, name, _ in wants])
+        except (Reverted, AbiError) as error:
+            raise WrongChain(
+                f"the contract at {checksum(wants[0][0])} is no {wants[0][1]} of this version "
+                f"({error}): deploy again, or use the version that did"
+            ) from error
         for (_, abi, name, want), (value,) in zip(wants, answers, strict=True):
             found = value if isinstance(value, bytes) else raw_address(value)
             if found != want:
@@ -196,9 +229,7 @@ class Chain:
 
     # --- reads ------------------------------------------------------------------------------------
 
-    def _read_many(
-        self, at: str, reads: Sequence[tuple[bytes, str, str, tuple[Any, ...]]]
-    ) -> list[tuple[Any, ...]]:
+    def _read_many(self, at: str, reads: Sequence[Read]) -> list[tuple[Any, ...]]:
         calls = []
         for to, abi, function, values in reads:
             data = "0x" + interface(abi).encode(function, *values).hex()
@@ -273,18 +304,62 @@ class Chain:
         """Money of a provider on its way out."""
         return Unbonding(*self._registry(at, "unbondingOf", provider)[0])
 
+    def _game(self, at: Snapshot, function: str, values: Sequence[tuple[Any, ...]]) -> list[Any]:
+        reads = [(self.deployment.game, "DisputeGame", function, v) for v in values]
+        return [found[0] for found in self._read_many(hex(at.number), reads)]
+
+    def claim_states(self, claims: Sequence[bytes], at: Snapshot) -> list[ClaimState]:
+        """The game's entries of claims, in order."""
+        found = self._game(at, "claimOf", [(claim,) for claim in claims])
+        return [ClaimState(v[0], v[1], raw_address(v[2]), *v[3:]) for v in found]
+
+    def claim_state(self, claim: bytes, at: Snapshot) -> ClaimState:
+        """The game's entry of one claim."""
+        return self.claim_states([claim], at)[0]
+
+    def challenges_of(self, numbered: Sequence[tuple[bytes, int]], at: Snapshot) -> list[Challenge]:
+        """Challenges, (claim, number) each, in order; outcome NONE for those never opened."""
+        return [_challenge(v) for v in self._game(at, "challengeOf", numbered)]
+
+    def challenge_of(self, claim: bytes, number: int, at: Snapshot) -> Challenge:
+        """One challenge; an opening that others waited for too has passed its turn on."""
+        return self.challenges_of([(claim, number)], at)[0]
+
+    def deadline_of(self, claim: bytes, number: int, at: Snapshot) -> int:
+        """Until when the present turn lasts.  Raises reverts NotLive, HasFallen."""
+        return int(self._game(at, "deadlineOf", [(claim, number)])[0])
+
+    def step_of(self, claim: bytes, step: int, at: Snapshot) -> StepState:
+        """The opened operations of the step that leads to leaf ``step``."""
+        return StepState(*self._game(at, "stepOf", [(claim, step)])[0])
+
+    def bond_of(self, claim: bytes, deal: Deal, at: Snapshot) -> tuple[int, int]:
+        """(tokens, wei) that challenging the claim of a job of this deal takes."""
+        values = (claim, deal_values(deal))
+        reads = [(self.deployment.game, "DisputeGame", "bondOf", values)]
+        token, native = self._read_many(hex(at.number), reads)[0]
+        return token, native
+
     def balances(self, account: bytes, at: Snapshot) -> Balances:
         """What an account has, everywhere."""
         d = self.deployment
-        reads: list[tuple[bytes, str, str, tuple[Any, ...]]] = [
+        reads: list[Read] = [
             (d.token, "DevToken", "balanceOf", (account,)),
             (d.token, "DevToken", "allowance", (account, d.market)),
             (d.market, "JobMarket", "credit", (account,)),
             (d.registry, "ProviderRegistry", "credit", (account,)),
+            (d.token, "DevToken", "allowance", (account, d.game)),
         ]
-        tokens, allowance, market, registry = self._read_many(hex(at.number), reads)
+        if self.has_game:
+            reads.append((d.game, "DisputeGame", "credit", (account,)))
+        tokens, allowance, market, registry, game_allowance, *game = self._read_many(
+            hex(at.number), reads
+        )
         native = self.rpc.number("eth_getBalance", checksum(account), hex(at.number))
-        return Balances(tokens[0], native, allowance[0], Credit(*market), Credit(*registry))
+        return Balances(
+            tokens[0], native, allowance[0], Credit(*market), Credit(*registry),
+            game_allowance[0], Credit(*game[0]) if game else Credit(0, 0),
+        )  # fmt: skip
 
     def allowance(self, owner: bytes, spender: bytes, at: Snapshot) -> int:
         """Tokens that ``spender`` may take from ``owner``."""
@@ -321,3 +396,13 @@ class Chain:
             },
         }
         return wallet.sign_typed(message)
+
+
+def _challenge(v: Sequence[Any]) -> Challenge:
+    """A challenge from decoded values in the order of the Solidity struct."""
+    return Challenge(
+        challenger=raw_address(v[0]), outcome=Outcome(v[1]), wait=Wait(v[2]), tree=Tree(v[3]),
+        level=v[4], known=v[5], since=v[6], node=v[7], index=v[8], count=v[9], step=v[10],
+        item=v[11], last_bytes=v[12], provider_budget=v[13], challenger_budget=v[14],
+        token=v[15], native=v[16],
+    )  # fmt: skip

@@ -6,9 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from eth_abi import encode
+
 from protocol.chain.abi import Interface, interface
 from protocol.chain.deployment import Deployment
 from protocol.spec.job import Deal, JobTerms, Task
+from protocol.spec.proofs import ABI, AnyProof
+from protocol.spec.strategy import (
+    Enter,
+    Move,
+    Open,
+    OpenStep,
+    Point,
+    Prove,
+    Reveal,
+    RevealBlock,
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,17 @@ def terms_of(values: Sequence[Any]) -> JobTerms:
         locators_hash=t[4], steps=t[5], first_step=t[6], seed=t[7], task_count=t[8],
     )  # fmt: skip
     return JobTerms(task, Deal(raw_address(d[0]), *d[1:]))
+
+
+def encoded(proof: AnyProof) -> bytes:
+    """A dispute's proof as calldata: the struct of its name in DisputeProofs.sol."""
+    return encode([ABI[type(proof)]], [_plain(proof)])
+
+
+def _plain(part: Any) -> Any:
+    if isinstance(part, tuple):
+        return tuple(_plain(x) for x in part)
+    return [_plain(x) for x in part] if isinstance(part, list) else part
 
 
 class Money:
@@ -160,6 +184,96 @@ class Registry(Money):
         return self._call("claim what has unbonded", "claimUnbonded")
 
 
+class Game(Money):
+    """Calls of DisputeGame.  A challenge is named by its claim and its number there."""
+
+    def __init__(self, address: bytes) -> None:
+        super().__init__("DisputeGame", address)
+
+    def _move(self, claim: bytes, number: int, function: str, *values: Any) -> Call:
+        what = f"{function} in challenge {number} of {short(claim)}"
+        return self._call(what, function, claim, number, *values)
+
+    def challenge(self, terms: JobTerms, claim: bytes, wei: int) -> Call:
+        what = f"challenge {short(claim)}"
+        return self._call(what, "challenge", terms_values(terms), claim, value=wei)
+
+    def point(
+        self,
+        claim: bytes,
+        number: int,
+        levels: int,
+        index: int,
+        child: bytes,
+        siblings: Sequence[bytes],
+    ) -> Call:
+        return self._move(claim, number, "point", levels, index, child, list(siblings))
+
+    def enter(
+        self, claim: bytes, number: int, terms: JobTerms, into: int, proof: AnyProof
+    ) -> Call:
+        return self._move(claim, number, "enter", terms_values(terms), into, encoded(proof))
+
+    def open(self, claim: bytes, number: int, nodes: Sequence[bytes]) -> Call:
+        return self._move(claim, number, "open", list(nodes))
+
+    def open_step(self, claim: bytes, number: int, step: int, nodes: Sequence[bytes]) -> Call:
+        named = len(self.abi.functions["openStep"].inputs) == 4
+        return self._move(claim, number, "openStep", *([step] if named else []), list(nodes))
+
+    def reveal(self, claim: bytes, number: int, nodes: Sequence[bytes]) -> Call:
+        return self._move(claim, number, "reveal", list(nodes))
+
+    def reveal_block(self, claim: bytes, number: int, data: bytes) -> Call:
+        return self._move(claim, number, "revealBlock", data)
+
+    def prove(
+        self, claim: bytes, number: int, terms: JobTerms, kind: int, proof: AnyProof
+    ) -> Call:
+        return self._move(claim, number, "prove", terms_values(terms), kind, encoded(proof))
+
+    def timeout_provider(self, claim: bytes, number: int, terms: JobTerms) -> Call:
+        return self._move(claim, number, "timeoutProvider", terms_values(terms))
+
+    def timeout_challengers(self, claim: bytes, numbers: Sequence[int]) -> Call:
+        what = f"timeoutChallengers {', '.join(map(str, numbers))} of {short(claim)}"
+        return self._call(what, "timeoutChallengers", claim, list(numbers))
+
+    def collect(self, claim: bytes, number: int) -> Call:
+        return self._move(claim, number, "collect")
+
+    def move(self, claim: bytes, number: int, terms: JobTerms, move: Move) -> Call:
+        """The call that makes a player's move."""
+        match move:
+            case Point(levels, index, child, siblings):
+                return self.point(claim, number, levels, index, child, siblings)
+            case Enter(into, proof):
+                return self.enter(claim, number, terms, into, proof)
+            case Open(nodes):
+                return self.open(claim, number, nodes)
+            case OpenStep(step, nodes):
+                return self.open_step(claim, number, step, nodes)
+            case Reveal(nodes):
+                return self.reveal(claim, number, nodes)
+            case RevealBlock(data):
+                return self.reveal_block(claim, number, data)
+            case Prove(kind, proof):
+                return self.prove(claim, number, terms, kind, proof)
+
+    def play(self, claim: bytes, terms: JobTerms, moves: Sequence[tuple[int, Move]]) -> Call:
+        """The call that makes moves, (number of the challenge, move) each, in order: all or none.
+
+        One move alone is its own call, which costs less.
+        """
+        calls = [self.move(claim, number, terms, move) for number, move in moves]
+        if len(calls) == 1:
+            return calls[0]
+        what = ", ".join(dict.fromkeys(call.what.split(" in ")[0] for call in calls))
+        numbers = ", ".join(map(str, sorted({number for number, _ in moves})))
+        what = f"{what} in challenge {numbers} of {short(claim)}"
+        return self._call(what, "play", [call.data for call in calls])
+
+
 class Token:
     """Calls of the ERC-20; ``mint`` exists on the development token alone."""
 
@@ -187,9 +301,13 @@ class Contracts:
     market: Market
     registry: Registry
     token: Token
+    game: Game
 
     @classmethod
     def of(cls, deployment: Deployment) -> Contracts:
         return cls(
-            Market(deployment.market), Registry(deployment.registry), Token(deployment.token)
+            Market(deployment.market),
+            Registry(deployment.registry),
+            Token(deployment.token),
+            Game(deployment.game),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.job import JobStatus
 
 
@@ -70,10 +71,54 @@ class Credit:
 
 @dataclass(frozen=True)
 class Balances:
-    """What an account has: tokens, wei, allowance of the market, credits."""
+    """What an account has: tokens, wei, allowances of market and game, credits."""
 
     token: int
     native: int
     market_allowance: int
     market_credit: Credit
     registry_credit: Credit
+    game_allowance: int = 0
+    game_credit: Credit = Credit(0, 0)
+
+    @property
+    def credits(self) -> tuple[Credit, ...]:
+        """With market, registry and game."""
+        return self.market_credit, self.registry_credit, self.game_credit
+
+
+@dataclass(frozen=True)
+class ClaimState:
+    """The game's entry of one claim; all zero before its first challenge.
+
+    ``head`` and ``tail`` are the first and the last undefeated challenge (0: none).
+    """
+
+    job: bytes
+    steps_root: bytes
+    provider: bytes
+    open_by: int
+    opened_at: int
+    fallen: bool
+    leaves: int
+    move_seconds: int
+    budget: int
+    gas_price: int
+    head: int
+    tail: int
+    count: int
+
+    def deadline(self, x: Challenge) -> int:
+        """Until when the present turn of a challenge of this claim lasts, as the contract says."""
+        if x.wait is Wait.OPENING:
+            return self.open_by
+        mine = x.wait is Wait.CHALLENGER
+        return x.since + (x.challenger_budget if mine else x.provider_budget) + self.move_seconds
+
+
+@dataclass(frozen=True)
+class StepState:
+    """The operations root of one step, and when it was opened (0: not)."""
+
+    root: bytes
+    opened_at: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -19,10 +20,28 @@ def world() -> Iterator[World]:
 
 @pytest.fixture
 def fresh_world(world: World) -> Iterator[World]:
-    """The module's market as it was at the start, for reorgs, stopped mining and the like.
+    """The module's market as it was at the start, for reorgs, stopped mining and the like."""
+    with _as_good_as_new(world) as made:
+        yield made
 
-    Connections and senders are the test's own; the chain goes back afterwards.
-    """
+
+@pytest.fixture(scope="module")
+def game_world() -> Iterator[World]:
+    """A market with a dispute game, on an Anvil of this module's own."""
+    with evm.anvil() as node, open_world(node, game=True) as made:
+        yield made
+
+
+@pytest.fixture
+def fresh_game(game_world: World) -> Iterator[World]:
+    """The module's market with a game as it was at the start."""
+    with _as_good_as_new(game_world) as made:
+        yield made
+
+
+@contextmanager
+def _as_good_as_new(world: World) -> Iterator[World]:
+    """Connections and senders are the test's own; the chain goes back afterwards."""
     fee = world.chain.snapshot().base_fee
     back = world.rpc("evm_snapshot")
     with view_of(world) as made:

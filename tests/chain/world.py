@@ -25,7 +25,7 @@ from protocol.spec.job import (
 from protocol.spec.limits import GWEI
 from protocol.spec.trees import keccak256
 from scripts import brownie_project
-from scripts.deploy import deploy
+from scripts.deploy import deploy, dispute_game
 from scripts.evm import EvmNode
 
 TOKEN = 10**18
@@ -113,17 +113,22 @@ def fund(world: World) -> None:
     for role in (CLIENT, PROVIDER, RIVAL):
         world.send(role, contracts.token.mint(world.address(role), 10_000 * TOKEN))
         world.send(role, contracts.token.approve(contracts.market.address, most))
+    for role in (KEEPER, STRANGER) if world.chain.has_game else ():
+        world.send(role, contracts.token.mint(world.address(role), 10_000 * TOKEN))
+        world.send(role, contracts.token.approve(contracts.game.address, most))
     for role in (PROVIDER, RIVAL):
         world.send(role, contracts.token.approve(contracts.registry.address, most))
         world.send(role, contracts.registry.register(bytes(32), bytes(20), b"role %d" % role))
         world.send(role, contracts.registry.stake(1_000 * TOKEN, 10**18))
 
 
-def deployed(node: EvmNode) -> str:
+def deployed(node: EvmNode, *, game: bool) -> str:
     """The contracts, deployed by the deploy script: its file."""
     project = brownie_project.load_project()
     with brownie_project.connected(node) as brownie:
-        made = deploy(project, brownie.accounts[0])
+        sender = brownie.accounts[0]
+        judge = dispute_game(project, sender) if game else None
+        made = deploy(project, sender, deploy_game=judge)
     return made.to_json()
 
 
@@ -137,11 +142,11 @@ def _connected(node: EvmNode, text: str, config: ChainConfig) -> Iterator[World]
 
 
 @contextmanager
-def open_world(node: EvmNode, **config: Any) -> Iterator[World]:
-    """A funded world on a fresh node."""
+def open_world(node: EvmNode, *, game: bool = False, **config: Any) -> Iterator[World]:
+    """A funded world on a fresh node, with a dispute game or with the address for one."""
     settings: dict[str, Any] = {"poll_seconds": 0.02, "rpc_backoff": 0.02, **config}
     made = ChainConfig(rpc_url=node.url, **settings)
-    with _connected(node, deployed(node), made) as world:
+    with _connected(node, deployed(node, game=game), made) as world:
         fund(world)
         yield world
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 import pytest
-from eth_abi import encode
 
+from protocol.chain.contracts import encoded as encoded
 from protocol.spec import trees
 from protocol.spec.dispute import Claim, Outcome
 from protocol.spec.errors import MoveRefused
 from protocol.spec.game import Game
 from protocol.spec.job import DEAD, JobTerms
 from protocol.spec.limits import DEVNET
-from protocol.spec.proofs import ABI
 from protocol.spec.trace import AnyTrace, Tree
 from scripts import brownie_project
 from scripts.deploy import deploy, dispute_game
@@ -187,14 +186,3 @@ class ChainTable(Table):
         native = sum(x.native for x in live) + sum(n for _, n in self.game.credits.values())
         assert int(self.world.token.balanceOf(self.world.game)) == token
         assert int(self.world.game.balance()) == native
-
-
-def encoded(proof: Any) -> bytes:
-    """A proof as calldata."""
-    return encode([ABI[type(proof)]], [_plain(proof)])
-
-
-def _plain(part: Any) -> Any:
-    if isinstance(part, tuple):
-        return tuple(_plain(x) for x in part)
-    return [_plain(x) for x in part] if isinstance(part, list) else part

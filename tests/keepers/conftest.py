@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from tests.chain.conftest import fresh_world, ganache_world, world
+from tests.chain.conftest import (
+    fresh_game,
+    fresh_world,
+    game_world,
+    ganache_world,
+    world,
+)
 
-__all__ = ["fresh_world", "ganache_world", "world"]
+__all__ = ["fresh_game", "fresh_world", "game_world", "ganache_world", "world"]

@@ -1,0 +1,98 @@
+"""A dispute on a local chain, played as it is in earnest: reads at a block, the book, a sender."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from protocol.chain.disputes import Dispute
+from protocol.chain.history import History
+from protocol.chain.transactions import Outcome
+from protocol.spec import trees
+from protocol.spec.dispute import Challenge, Wait
+from protocol.spec.job import JobTerms, bounty_of
+from protocol.spec.proofs import Prover
+from protocol.spec.strategy import Attack, Known, Move, OpenStep, answer, claimed_levels
+from protocol.spec.trace import Trace, Tree
+from protocol.spec.trees import keccak256
+from tests.actors.case import Case, raw
+from tests.chain.world import CLIENT, KEEPER, LOCATORS, PROVIDER, World
+
+
+class Duel:
+    """One claim of PROVIDER, who holds ``claimed``; challengers hold the truth of ``of``.
+
+    Nobody remembers anything: every move begins with a new history.
+    """
+
+    def __init__(self, world: World, of: Case, claimed: Trace, **deal: Any) -> None:
+        self.world, self.of, self.claimed = world, of, claimed
+        task = of.task(world.deployment.game, keccak256(LOCATORS))
+        self.terms = JobTerms(task, world.terms(**deal).deal)
+        market = world.chain.contracts.market
+        bounty = bounty_of(self.terms.deal, world.deployment.limits.schedule)
+        world.send(CLIENT, market.post(self.terms, LOCATORS, bounty))
+        self.job = world.hash(self.terms)
+        world.accept(self.terms)
+        world.commit(self.job, root=trees.list_root(claimed.outputs))
+        self.claim = world.chain.claim_of(self.job, world.chain.snapshot())
+
+    def challenge(self, role: int = KEEPER) -> int:
+        """The number of a new challenge."""
+        chain = self.world.chain
+        at = chain.snapshot()
+        _, wei = chain.bond_of(self.claim, self.terms.deal, at)
+        self.world.send(role, chain.contracts.game.challenge(self.terms, self.claim, wei))
+        return chain.claim_state(self.claim, chain.snapshot()).count
+
+    def read(self) -> Dispute:
+        """What the logs tell."""
+        chain = self.world.chain
+        return History(chain).sync(chain.snapshot()).disputes[self.claim]
+
+    def challenge_of(self, number: int) -> Challenge:
+        """What the contract says."""
+        return self.world.chain.challenge_of(self.claim, number, self.world.chain.snapshot())
+
+    def deadline(self, number: int) -> int:
+        """Until when the present turn lasts."""
+        return self.world.chain.deadline_of(self.claim, number, self.world.chain.snapshot())
+
+    def attack(self, known: Known) -> Attack:
+        """The honest challenger."""
+        e, truth = self.of.example, self.of.truth
+
+        def data(tree: Tree, step: int, item: int) -> bytes:
+            if tree is Tree.STATES:
+                return truth.states[step][item]
+            return (truth.operations[step - 1] or [])[item]
+
+        prover = Prover(
+            program=e.program, constants=[raw(x) for x in e.constants],
+            inputs=[raw(x) for x in e.inputs], steps=self.of.steps, seed=e.seed,
+            levels=partial(claimed_levels, known, truth), data=data,
+        )  # fmt: skip
+        return Attack(e.program, self.of.steps, truth, known, prover)
+
+    def moves(self, number: int) -> tuple[Wait, list[Move]]:
+        """Whose turn it is and what that side plays."""
+        x = self.challenge_of(number)
+        if x.wait is Wait.CHALLENGER:
+            return x.wait, self.attack(self.read().known).moves(x)
+        moves = answer(x, self.claimed)
+        named = len(self.world.chain.contracts.game.abi.functions["openStep"].inputs) == 4
+        if x.wait is Wait.OPENING and not named:
+            moves = [move for move in moves if not isinstance(move, OpenStep)]
+        return x.wait, moves
+
+    def turn(self, number: int, role: int = KEEPER) -> Outcome:
+        """One call: the moves of the side whose turn it is."""
+        wait, moves = self.moves(number)
+        assert moves, "the provider has an answer to everything that it claims"
+        numbered = [(number, move) for move in moves]
+        call = self.world.chain.contracts.game.play(self.claim, self.terms, numbered)
+        return self.world.send(role if wait is Wait.CHALLENGER else PROVIDER, call)
+
+    def silence(self, number: int) -> None:
+        """The chain's time passes the deadline of the present turn."""
+        self.world.past(self.deadline(number))
