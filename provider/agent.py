@@ -61,9 +61,12 @@ from provider.decide import (
     Take,
     decide,
 )
+from provider.defence import Defence
 from provider.engine import Engine
+from provider.engine.claims import Truth
 from provider.engine.errors import EngineError
 from provider.policy import Rules, Standing, judge_program, judge_tables
+from provider.progress import Percent
 from provider.results import Results
 
 log: Final = logging.getLogger("assay.provider")
@@ -127,6 +130,7 @@ class Agent:
         self.failed: frozenset[bytes] = frozenset()
         self.rate = Rate(1.0, 1.0)
         self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
+        self.defence = Defence(chain, sender, self._truth, say)
         at = chain.snapshot()
         limits = chain.limits(at)
         self.schedule = limits.schedule
@@ -187,6 +191,8 @@ class Agent:
         """One snapshot, one decision, its actions; whether anything was done."""
         at = self.chain.snapshot()
         book = self.history.sync(at)
+        if self.defence.cycle(at, book):
+            return True
         sight = self.look(at, book)
         actions = decide(sight, self.schedule, self.config.rules, self.config.habits)
         for action in actions:
@@ -218,6 +224,7 @@ class Agent:
             credits={
                 "market": (balances.market_credit.token, balances.market_credit.native),
                 "registry": (balances.registry_credit.token, balances.registry_credit.native),
+                "game": (balances.game_credit.token, balances.game_credit.native),
             },
             refused=self.refused,
             failed=self.failed,
@@ -372,7 +379,7 @@ class Agent:
             data.inputs,
             seed=job.terms.task.seed,
             steps=data.steps,
-            progress=_Percent(self.say, f"job {short(job.job)} running", self.chain.stop),
+            progress=self._percent(job, "running"),
         )
         self.results.save(job.job, decls, outputs)
         self.say(f"job {short(job.job)} computed, peak memory {engine.memory.peak >> 20} MiB")
@@ -384,10 +391,38 @@ class Agent:
         if self._engine is None or self._engine[0] != key:
             if self._engine is not None:
                 self._engine[1].release()
-            c = self.config
-            made = Engine(data.program, data.constants, c.backend, c.device, threads=c.threads)
-            self._engine = (key, made)
+            self._engine = (key, self.new_engine(data))
         return self._engine[1]
+
+    def new_engine(self, data: JobData) -> Engine:
+        """An engine for one job's program and weights."""
+        c = self.config
+        return Engine(data.program, data.constants, c.backend, c.device, threads=c.threads)
+
+    def _truth(self, job: JobRecord) -> Truth:
+        """What a dispute about a result of mine needs.  Its engine is its own: moves are made in
+        the middle of other runs."""
+        data = self._data(job)
+        return Truth(
+            self.new_engine(data), data.constants, data.inputs, seed=job.terms.task.seed,
+            steps=data.steps, progress=self._percent(job, "trace"),
+        )  # fmt: skip
+
+    def _percent(self, job: JobRecord, what: str) -> Percent:
+        return Percent(self.say, f"job {short(job.job)} {what}", self.chain.stop, self._defend)
+
+    def _defend(self) -> None:
+        """In the middle of a run: the moves of disputes that cannot wait for its end.  A node that
+        is away, or a move that fails, is met again by the next cycle."""
+        try:
+            at = self.chain.snapshot()
+            self.defence.cycle(at, self.history.sync(at))
+        except Interrupted:
+            raise
+        except ChainError as error:
+            if not retries(error) and not isinstance(error, Reverted | TransactionFailed):
+                raise
+            log.warning("%s", error)
 
     def _peers(self) -> tuple[str, ...]:
         """Addresses at which others reach our IPFS node."""
@@ -395,7 +430,7 @@ class Agent:
 
     def _collect(self, contract: str, token: int, native: int) -> None:
         contracts = self.chain.contracts
-        money: Money = contracts.market if contract == "market" else contracts.registry
+        money: Money = getattr(contracts, contract)
         if token:
             self._send(money.withdraw(self.me, token))
         if native:
@@ -421,22 +456,6 @@ class Agent:
 def _weights_of(job: JobRecord) -> tuple[bytes, bytes]:
     """What an engine is prepared for: roots of the program and of its constants."""
     return job.terms.task.program_root, job.terms.task.constants_root
-
-
-class _Percent:
-    """Says how far a run is, at most once each tenth; ends it when a stop is asked for."""
-
-    def __init__(self, say: Say, what: str, stop: threading.Event) -> None:
-        self.say, self.what, self.stop = say, what, stop
-        self.tenth = 0
-
-    def __call__(self, done: int, total: int) -> None:
-        if self.stop.is_set():
-            raise Interrupted("a stop was asked for in the middle of a run")
-        tenth = 10 * done // max(1, total)
-        if tenth > self.tenth:
-            self.tenth = tenth
-            self.say(f"{self.what} {10 * tenth} %")
 
 
 @contextmanager

@@ -329,6 +329,14 @@ class Chain:
         """Until when the present turn lasts.  Raises reverts NotLive, HasFallen."""
         return int(self._game(at, "deadlineOf", [(claim, number)])[0])
 
+    def turns_of(
+        self, numbered: Sequence[tuple[bytes, int]], at: Snapshot
+    ) -> list[tuple[Challenge, int]]:
+        """Live challenges of standing claims, (claim, number) each, and until when their present
+        turns last.  Raises reverts NotLive, HasFallen."""
+        deadlines = self._game(at, "deadlineOf", numbered)
+        return list(zip(self.challenges_of(numbered, at), map(int, deadlines), strict=True))
+
     def step_of(self, claim: bytes, step: int, at: Snapshot) -> StepState:
         """The opened operations of the step that leads to leaf ``step``."""
         return StepState(*self._game(at, "stepOf", [(claim, step)])[0])

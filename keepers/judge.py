@@ -1,0 +1,164 @@
+"""What a watchtower computes: verdicts on committed results, and the truth that disputes need.
+
+Verdicts are kept on disk, one small file a claim, so that a restart computes nothing twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from protocol.chain.book import JobRecord
+from protocol.chain.contracts import short
+from protocol.chain.errors import Interrupted
+from protocol.hashing import tensors_root
+from protocol.spec.dispute import Challenge
+from protocol.spec.errors import AssayError
+from protocol.spec.strategy import Known, Move
+from protocol.storage.cache import Cache
+from protocol.storage.jobs import MAX_JOB_BYTES, JobData, fetch_job, output_decls
+from protocol.storage.locators import JobLocators
+from protocol.storage.store import Store
+from provider.engine.claims import Truth, Truths
+from provider.engine.engine import Engine
+
+log: Final = logging.getLogger("assay.keeper")
+
+
+class Verdict(Enum):
+    """What is known of a claim's result."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+
+
+class Uncertain(AssayError):
+    """A claim could not be judged now."""
+
+
+@dataclass(frozen=True)
+class JudgeConfig:
+    """How claims are computed.  ``directory`` keeps verdicts; ``fetch_seconds`` bounds the fetching
+    of one job's data, ``max_bytes`` its constants and its inputs, each."""
+
+    directory: Path
+    backend: str = "auto"
+    device: str | None = None
+    threads: int | None = None
+    fetch_seconds: float = 600.0
+    max_bytes: int = MAX_JOB_BYTES
+
+
+class Judge:
+    """Computes claims, one at a time.  ``meanwhile`` is called between operations."""
+
+    def __init__(self, store: Store, config: JudgeConfig) -> None:
+        self.store = store
+        self.config = config
+        self.meanwhile: Callable[[], None] = lambda: None
+        self.stopped: Callable[[], bool] = lambda: False
+        self._cache = Cache(store.config.cache_dir, store.config.cache_max_bytes)
+        self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
+        self._truths = Truths()
+        config.directory.mkdir(parents=True, exist_ok=True)
+        self._verdicts = dict(_kept(config.directory))
+
+    @property
+    def verdicts(self) -> Mapping[bytes, Verdict]:
+        """By claim."""
+        return self._verdicts
+
+    def ready(self, claim: bytes) -> bool:
+        """Whether an attack on the claim can be made without computing its trace first."""
+        return self._truths.has(claim)
+
+    def keep_only(self, claims: Sequence[bytes]) -> None:
+        """Forgets verdicts and traces of all other claims."""
+        for claim in set(self._verdicts) - set(claims):
+            del self._verdicts[claim]
+            (self.config.directory / claim.hex()).unlink(missing_ok=True)
+        self._truths.keep_only(claims)
+
+    def check(self, record: JobRecord, claim: bytes) -> Verdict:
+        """Compute the job and compare the root of its outputs.
+
+        Raises StorageError where its data cannot be had, and what the engine raises.
+        """
+        data = self._data(record)
+        engine = self._engine_for(record, data)
+        outputs = engine.run(
+            data.inputs, seed=record.terms.task.seed, steps=data.steps, progress=self._progress
+        )
+        root = tensors_root(output_decls(data.program), outputs)
+        verdict = Verdict.RIGHT if root == record.result_root else Verdict.WRONG
+        self._keep(claim, verdict)
+        return verdict
+
+    def overrule(self, claim: bytes) -> None:
+        """The claim was found right after all: no trace of its run differs from ours."""
+        self._keep(claim, Verdict.RIGHT)
+
+    def attack(
+        self, record: JobRecord, claim: bytes, challenge: Challenge, known: Known
+    ) -> list[Move]:
+        """The moves that a challenge of a wrong claim can make now.  Raises NothingWrong."""
+        return self._truths.of(claim, lambda: self._truth(record)).attack(challenge, known)
+
+    def _truth(self, record: JobRecord) -> Truth:
+        log.info("watchtower: job %s: building the trace of its run", short(record.job))
+        data, c = self._data(record), self.config
+        # An engine of its own: a move may be made in the middle of another computation.
+        engine = Engine(data.program, data.constants, c.backend, c.device, threads=c.threads)
+        return Truth(
+            engine, data.constants, data.inputs, seed=record.terms.task.seed, steps=data.steps,
+            progress=self._progress,
+        )  # fmt: skip
+
+    def _data(self, record: JobRecord) -> JobData:
+        return fetch_job(
+            self.store,
+            self._cache,
+            record.terms.task,
+            JobLocators.decode(record.locators),
+            max_bytes=self.config.max_bytes,
+            timeout=self.config.fetch_seconds,
+        )
+
+    def _engine_for(self, record: JobRecord, data: JobData) -> Engine:
+        """The engine of a program and its weights; the last one is kept."""
+        task = record.terms.task
+        key = (task.program_root, task.constants_root)
+        if self._engine is None or self._engine[0] != key:
+            c = self.config
+            made = Engine(data.program, data.constants, c.backend, c.device, threads=c.threads)
+            self._engine = (key, made)
+        return self._engine[1]
+
+    def _progress(self, done: int, total: int) -> None:
+        if self.stopped():
+            raise Interrupted("a stop was asked for in the middle of a computation")
+        self.meanwhile()
+
+    def _keep(self, claim: bytes, verdict: Verdict) -> None:
+        self._verdicts[claim] = verdict
+        path = self.config.directory / claim.hex()
+        aside = path.with_suffix(".partial")
+        aside.write_text(verdict.value)
+        os.replace(aside, path)
+
+
+def _kept(directory: Path) -> list[tuple[bytes, Verdict]]:
+    """Verdicts on disk; what a crash left half written is removed."""
+    found = []
+    for path in directory.iterdir():
+        text = path.read_text()
+        if path.suffix or text not in {v.value for v in Verdict}:
+            path.unlink()
+        else:
+            found.append((bytes.fromhex(path.name), Verdict(text)))
+    return found

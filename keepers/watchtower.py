@@ -1,0 +1,358 @@
+"""The watchtower: computes committed jobs again, challenges what is wrong, and plays to the end.
+
+A look reads, at one block, the claims that can still be challenged and the challenges of its own;
+``decide`` is pure.  Moves of disputes come first, then challenges, then one more claim to compute,
+by value at risk; a long computation lets the moves of disputes pass in between.  It never leans on
+another's challenge: of a wrong claim it opens its own.
+
+On disk it keeps only verdicts, so that nothing is computed twice.  Everything else is on chain: it
+may be killed at any point, and goes on from where its disputes stand.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from keepers.base import Keeper
+from keepers.judge import Judge, Uncertain, Verdict
+from protocol.chain.book import JobRecord
+from protocol.chain.chain import Chain
+from protocol.chain.contracts import short
+from protocol.chain.disputes import Dispute
+from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
+from protocol.chain.history import History
+from protocol.chain.refusal import Reverted
+from protocol.chain.reverts import CreditTooLow, TooLate, WrongClaim, WrongStatus
+from protocol.chain.state import Snapshot
+from protocol.chain.transactions import Outcome, Result, Sender
+from protocol.spec.dispute import Challenge, Wait
+from protocol.spec.dispute import Outcome as Ended
+from protocol.spec.job import JobStatus
+from protocol.spec.strategy import Move as GameMove
+from protocol.spec.strategy import NothingWrong
+
+log: Final = logging.getLogger("assay.keeper")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is watched: claims whose price is at least ``min_price`` tokens (smallest units), of
+    all clients or of ``clients`` alone.  Credits from ``collect_token`` tokens or ``collect_wei``
+    wei on are withdrawn."""
+
+    min_price: int = 0
+    clients: frozenset[bytes] = frozenset()
+    collect_token: int = 10**18
+    collect_wei: int = 10**16
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A challenge of mine: where it stands, and until when its turn lasts."""
+
+    job: JobRecord
+    claim: bytes
+    number: int
+    challenge: Challenge
+    deadline: int
+
+
+@dataclass(frozen=True)
+class View:
+    """All that a decision needs.
+
+    ``time`` is when a call sent now would run; ``claims`` are committed jobs; ``verdicts`` by
+    claim; ``seats`` are live challenges of mine of standing claims; ``fallen`` those of fallen
+    ones, (claim, number), whose bonds wait; ``credits`` what the game and the registry owe me.
+    """
+
+    time: int
+    claims: tuple[JobRecord, ...]
+    verdicts: Mapping[bytes, Verdict]
+    seats: tuple[Seat, ...] = ()
+    fallen: tuple[tuple[bytes, int], ...] = ()
+    credits: tuple[tuple[str, int, int], ...] = ()
+
+
+class Kind(Enum):
+    """What is to be done about a claim."""
+
+    PLAY = "play"
+    TIMEOUT = "timeoutProvider"
+    COLLECT = "collect"
+    CHALLENGE = "challenge"
+    CHECK = "check"
+
+
+@dataclass(frozen=True)
+class Act:
+    """One thing to do about a claim; ``since`` tells one turn of a challenge from the next."""
+
+    kind: Kind
+    claim: bytes
+    job: bytes
+    number: int = 0
+    since: int = 0
+
+
+@dataclass(frozen=True)
+class Withdraw:
+    """Take what a contract owes."""
+
+    contract: str
+    token: int
+    native: int
+
+
+Move = Act | Withdraw
+
+
+def decide(view: View, policy: Policy) -> list[Move]:
+    """Moves of disputes by deadline, then bonds to collect, then what is to be challenged, then
+    what is to be computed, by value at risk."""
+    moves: list[Move] = []
+    for seat in sorted(view.seats, key=lambda s: (s.deadline, s.claim, s.number)):
+        x, late = seat.challenge, view.time > seat.deadline
+        # t <= deadline is the mover's; my own late turn is lost.
+        if x.wait is Wait.CHALLENGER and not late:
+            moves.append(_act(Kind.PLAY, seat.job, seat.claim, seat.number, x.since))
+        elif x.wait is not Wait.CHALLENGER and late:
+            moves.append(_act(Kind.TIMEOUT, seat.job, seat.claim, seat.number, x.since))
+    moves += [Act(Kind.COLLECT, claim, b"", number) for claim, number in view.fallen]
+    seated = {seat.claim for seat in view.seats}
+    unknown = []
+    for record in sorted(view.claims, key=lambda r: (r.clock, r.job)):
+        claim = claim_of(record)
+        if claim is None or view.time > record.clock or not _watched(record, policy):
+            continue
+        verdict = view.verdicts.get(claim)
+        if verdict is Verdict.WRONG and claim not in seated:
+            moves.append(_act(Kind.CHALLENGE, record, claim))
+        elif verdict is None:
+            unknown.append(record)
+    unknown.sort(key=lambda r: (-r.terms.deal.price_ceiling, r.clock, r.job))
+    moves += [_act(Kind.CHECK, r, claim_of(r) or b"") for r in unknown]
+    for contract, token, native in view.credits:
+        if token >= policy.collect_token or native >= policy.collect_wei:
+            moves.append(Withdraw(contract, token, native))
+    return moves
+
+
+def _act(kind: Kind, record: JobRecord, claim: bytes, number: int = 0, since: int = 0) -> Act:
+    return Act(kind, claim, record.job, number, since)
+
+
+def _watched(record: JobRecord, policy: Policy) -> bool:
+    deal = record.terms.deal
+    mine = not policy.clients or deal.client in policy.clients
+    return mine and deal.price_ceiling >= policy.min_price
+
+
+def claim_of(record: JobRecord) -> bytes | None:
+    """The current claim of a committed job."""
+    if record.status is not JobStatus.COMMITTED or record.current is None:
+        return None
+    return record.current.claim
+
+
+def deadline(view: View) -> int | None:
+    """When a clock of a dispute of mine runs out next."""
+    return min((s.deadline for s in view.seats if s.deadline >= view.time), default=None)
+
+
+class Watchtower(Keeper[View, Move]):
+    """Watches one market.  ``judge`` computes."""
+
+    name = "watchtower"
+
+    def __init__(
+        self,
+        chain: Chain,
+        sender: Sender,
+        judge: Judge,
+        policy: Policy | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(chain, clock)
+        self.sender = sender
+        self.judge = judge
+        self.policy = policy or Policy()
+        self._clock = clock
+        self._history = History(chain)
+        self._disputes: Mapping[bytes, Dispute] = {}
+        self._jobs: Mapping[bytes, JobRecord] = {}
+        self._busy = False
+        self._glanced = clock()
+        judge.meanwhile = self._meanwhile
+
+    # --- looking ---------------------------------------------------------------------------------
+
+    def look(self, at: Snapshot) -> View:
+        book = self._history.sync(at)
+        self._disputes, self._jobs = book.disputes, book.jobs
+        committed = tuple(r for r in book.jobs.values() if claim_of(r) is not None)
+        places = list[tuple[JobRecord, bytes, int]]()
+        fallen = list[tuple[bytes, int]]()
+        for claim, dispute in book.disputes.items():
+            record = book.jobs[dispute.job]
+            for x in dispute.of(self.sender.address):
+                if x.outcome is not Ended.LIVE:
+                    continue
+                if dispute.fall is not None:
+                    fallen.append((claim, x.number))
+                elif claim_of(record) == claim:
+                    places.append((record, claim, x.number))
+        found = self.chain.turns_of([(claim, number) for _, claim, number in places], at)
+        seats = tuple(
+            Seat(record, claim, number, challenge, until)
+            for (record, claim, number), (challenge, until) in zip(places, found, strict=True)
+        )
+        self.judge.keep_only([r for r in map(claim_of, committed) if r is not None])
+        return View(
+            time=max(at.timestamp, at.next_timestamp),
+            claims=committed,
+            verdicts=self.judge.verdicts,
+            seats=seats,
+            fallen=tuple(fallen),
+            credits=self._credits(at),
+        )
+
+    def _credits(self, at: Snapshot) -> tuple[tuple[str, int, int], ...]:
+        if self.sender.wallet is None:
+            return ()
+        has = self.chain.balances(self.sender.address, at)
+        owed = {"game": has.game_credit, "registry": has.registry_credit}
+        return tuple((name, c.token, c.native) for name, c in owed.items())
+
+    def decide(self, view: View) -> list[Move]:
+        moves = decide(view, self.policy)
+        if not self._busy:
+            # One computation a cycle: what happened meanwhile is looked at before the next.
+            checks = [m for m in moves if isinstance(m, Act) and m.kind is Kind.CHECK]
+            return [m for m in moves if m not in checks[1:]]
+        return [m for m in moves if self._is_quick(m)]
+
+    def _is_quick(self, move: Move) -> bool:
+        """Whether a move can be made in the middle of a computation."""
+        if isinstance(move, Withdraw) or move.kind is Kind.CHECK:
+            return False
+        return move.kind is not Kind.PLAY or self.judge.ready(move.claim)
+
+    def deadline(self, view: View) -> int | None:
+        return deadline(view)
+
+    def _meanwhile(self) -> None:
+        """Called from within a computation: moves of disputes that cannot wait for its end."""
+        pause = self.chain.config.poll_seconds
+        if self._busy or self._clock() < self._glanced + max(1.0, pause):
+            return
+        self._busy = True
+        try:
+            self.cycle()
+        finally:
+            self._busy = False
+            self._glanced = self._clock()
+
+    # --- acting ----------------------------------------------------------------------------------
+
+    def act(self, action: Move) -> str:
+        if isinstance(action, Withdraw):
+            return self._withdraw(action)
+        match action.kind:
+            case Kind.CHECK:
+                return self._check(action)
+            case Kind.CHALLENGE:
+                return self._challenge(action)
+            case Kind.PLAY:
+                return self._play(action)
+            case Kind.TIMEOUT:
+                return self._timeout(action)
+            case Kind.COLLECT:
+                return self._collect(action)
+
+    def _check(self, action: Act) -> str:
+        record = self._jobs[action.job]
+        verdict = self.judge.check(record, action.claim)
+        return f"job {short(action.job)}: the committed result is {verdict.value}"
+
+    def _challenge(self, action: Act) -> str:
+        deal = self._jobs[action.job].terms.deal
+        at = self.chain.snapshot()
+        token, native = self.chain.bond_of(action.claim, deal, at)
+        self._allow(token, at)
+        call = self.chain.contracts.game.challenge(
+            self._jobs[action.job].terms, action.claim, native
+        )
+        outcome = self.sender.send(call, already=_over)
+        bond = f"a bond of {token} tokens and {native} wei"
+        return self._line(f"job {short(action.job)} challenged with {bond}", outcome)
+
+    def _allow(self, token: int, at: Snapshot) -> None:
+        """The game may take the bond; an allowance for a thousand of them saves a call each."""
+        if token and self.sender.wallet is not None:
+            has = self.chain.balances(self.sender.address, at)
+            if has.game_allowance < token:
+                contracts = self.chain.contracts
+                self.sender.send(contracts.token.approve(contracts.game.address, 1000 * token))
+
+    def _play(self, action: Act) -> str:
+        record, dispute = self._jobs[action.job], self._disputes[action.claim]
+        at = self.chain.snapshot()
+        challenge = self.chain.challenge_of(action.claim, action.number, at)
+        if challenge.outcome is not Ended.LIVE or challenge.wait is not Wait.CHALLENGER:
+            return f"job {short(action.job)}: challenge {action.number} has moved on"
+        try:
+            moves = self.judge.attack(record, action.claim, challenge, dispute.known)
+        except NothingWrong as error:
+            self.judge.overrule(action.claim)
+            raise Uncertain(f"job {short(action.job)}: {error}; its challenge is left") from error
+        return self._send(record, action, moves)
+
+    def _send(self, record: JobRecord, action: Act, moves: list[GameMove]) -> str:
+        numbered = [(action.number, move) for move in moves]
+        call = self.chain.contracts.game.play(action.claim, record.terms, numbered)
+        outcome = self.sender.send(call, already=_over)
+        return self._line(f"job {short(action.job)}: {call.what}", outcome)
+
+    def _timeout(self, action: Act) -> str:
+        terms = self._jobs[action.job].terms
+        call = self.chain.contracts.game.timeout_provider(action.claim, action.number, terms)
+        outcome = self.sender.send(call, already=_over)
+        return self._line(f"job {short(action.job)}: the provider did not answer", outcome)
+
+    def _collect(self, action: Act) -> str:
+        call = self.chain.contracts.game.collect(action.claim, action.number)
+        return self._line(call.what, self.sender.send(call, already=_over))
+
+    def _withdraw(self, action: Withdraw) -> str:
+        contracts, me = self.chain.contracts, self.sender.address
+        source = contracts.game if action.contract == "game" else contracts.registry
+
+        def gone(refusal: Reverted) -> bool:
+            return isinstance(refusal, CreditTooLow)
+
+        if action.token:
+            self.sender.send(source.withdraw(me, action.token), already=gone)
+        if action.native:
+            self.sender.send(source.withdraw_native(me, action.native), already=gone)
+        return f"withdrew {action.token} tokens, {action.native} wei from the {action.contract}"
+
+    def _line(self, what: str, outcome: Outcome) -> str:
+        match outcome.result:
+            case Result.MINED:
+                return f"{what} ({outcome.gas} gas, block {outcome.block})"
+            case Result.ALREADY_DONE:
+                return f"{what}: somebody was faster, or the claim ended"
+            case Result.DRY_RUN:
+                return f"{what}: not sent without a key"
+
+
+def _over(refusal: Reverted) -> bool:
+    """The move was made, the claim fell, or its window is over: the next look says what is left."""
+    done = (WrongTurn, NotLive, HasFallen, WrongStatus, WrongClaim, TooLate)
+    return isinstance(refusal, done)

@@ -1,0 +1,234 @@
+"""The provider's defence: answers every challenge of its claims, closes those that ran out.
+
+A cycle is: read the challenges of my claims at one block → pure ``decide`` → act.  The first answer
+to a claim builds the trace of its run; later ones come from it.  Nothing is remembered that the
+chain does not tell again: after a restart the trace is built anew, which is what the clocks allow
+for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from protocol.chain.book import Book, JobRecord
+from protocol.chain.chain import Chain
+from protocol.chain.contracts import short
+from protocol.chain.errors import TransactionFailed
+from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
+from protocol.chain.refusal import Reverted
+from protocol.chain.state import Snapshot
+from protocol.chain.transactions import Outcome, Result, Sender
+from protocol.spec.dispute import Challenge, Wait
+from protocol.spec.dispute import Outcome as Ended
+from protocol.spec.strategy import Move, OpenStep
+from protocol.storage.errors import StorageError
+from provider.engine.claims import Truth, Truths
+from provider.engine.errors import EngineError
+
+MOST_MOVES: Final = 8
+"""Moves in one transaction: about a million gas."""
+
+MOST_CLOSED: Final = 64
+"""Challenges closed in one transaction: below ten million gas."""
+
+FAILURES: Final = (
+    Reverted, TransactionFailed, StorageError, EngineError, MemoryError, RuntimeError,
+)  # fmt: skip
+"""What goes wrong with one claim and does not stop the others: it is tried again at the next cycle.
+torch reports a lack of memory as a RuntimeError."""
+
+Say = Callable[[str], None]
+Build = Callable[[JobRecord], Truth]
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A live challenge of one of my claims: where it stands, and until when its turn lasts."""
+
+    job: JobRecord
+    claim: bytes
+    number: int
+    challenge: Challenge
+    deadline: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answer challenges of one claim, in this order."""
+
+    job: JobRecord
+    claim: bytes
+    seats: tuple[Seat, ...]
+    deadline: int
+
+
+@dataclass(frozen=True)
+class Close:
+    """Close challenges whose challengers let their clocks run out."""
+
+    job: JobRecord
+    claim: bytes
+    numbers: tuple[int, ...]
+
+
+Action = Answer | Close
+
+
+def decide(seats: Sequence[Seat], time: int) -> list[Action]:
+    """What is due to a provider at ``time``, nearest deadline first, then what can be closed."""
+    waiting: dict[bytes, list[Seat]] = {}
+    late: dict[bytes, list[Seat]] = {}
+    for seat in sorted(seats, key=lambda s: (s.deadline, s.number)):
+        mine = seat.challenge.wait is not Wait.CHALLENGER
+        if mine and time <= seat.deadline:
+            waiting.setdefault(seat.claim, []).append(seat)
+        elif not mine and time > seat.deadline:
+            late.setdefault(seat.claim, []).append(seat)
+    answers: list[Action] = [
+        Answer(of[0].job, claim, tuple(_one_opening(of)[:MOST_MOVES]), of[0].deadline)
+        for claim, of in waiting.items()
+    ]
+    closings: list[Action] = [
+        Close(of[0].job, claim, tuple(s.number for s in of[:MOST_CLOSED]))
+        for claim, of in late.items()
+    ]
+    return answers + closings
+
+
+def _one_opening(seats: Sequence[Seat]) -> list[Seat]:
+    """One opening serves all that wait for it."""
+    asked = set[tuple[Wait, int]]()
+    out = []
+    for seat in seats:
+        key = (seat.challenge.wait, seat.challenge.step)
+        if seat.challenge.wait is Wait.REVEAL or key not in asked:
+            out.append(seat)
+        asked.add(key)
+    return out
+
+
+class Defence:
+    """Defends the claims of one provider.  ``build`` makes the truth of a job."""
+
+    def __init__(self, chain: Chain, sender: Sender, build: Build, say: Say) -> None:
+        self.chain = chain
+        self.sender = sender
+        self.say = say
+        self.truths = Truths()
+        self._build = build
+        self._building = False
+        self._last: dict[bytes, str] = {}
+
+    def look(self, at: Snapshot, book: Book) -> list[Seat]:
+        """Live challenges of my standing claims."""
+        jobs = {
+            job.current.claim: job
+            for job in book.jobs.values()
+            if job.live and job.holds and job.provider == self.sender.address and job.current
+        }
+        places = [
+            (claim, x.number)
+            for claim, dispute in book.disputes.items()
+            if claim in jobs and dispute.fall is None
+            for x in dispute.challenges
+            if x.outcome is Ended.LIVE
+        ]
+        claims = [claim for claim, _ in places]
+        self.truths.keep_only(claims)
+        self._last = {claim: line for claim, line in self._last.items() if claim in claims}
+        found = self.chain.turns_of(places, at)
+        return [
+            Seat(jobs[claim], claim, number, challenge, deadline)
+            for (claim, number), (challenge, deadline) in zip(places, found, strict=True)
+        ]
+
+    def cycle(self, at: Snapshot, book: Book) -> bool:
+        """Answer what is due; whether anything was done.
+
+        Called again from within the building of a trace (a run tells its progress), it answers only
+        what needs no other trace.
+        """
+        done = False
+        for action in decide(self.look(at, book), at.next_timestamp):
+            try:
+                match action:
+                    case Close():
+                        done |= self._close(action)
+                    case Answer() if self.truths.has(action.claim) or not self._building:
+                        done |= self._answer(action)
+            except FAILURES as error:
+                self._once(action.claim, f"job {short(action.job.job)} not defended: {error}")
+        return done
+
+    def _once(self, claim: bytes, line: str) -> None:
+        """Says a line about a claim, unless it was the last one."""
+        if self._last.get(claim) != line:
+            self._last[claim] = line
+            self.say(line)
+
+    def _truth(self, job: JobRecord, claim: bytes) -> Truth:
+        if not self.truths.has(claim):
+            self.say(f"job {short(job.job)} is disputed: building the trace of its run")
+        self._building = True
+        try:
+            return self.truths.of(claim, lambda: self._build(job))
+        finally:
+            self._building = False
+
+    def _answer(self, action: Answer) -> bool:
+        truth = self._truth(action.job, action.claim)
+        moves: list[tuple[int, Move]] = []
+        for seat in action.seats:
+            found = truth.answer(seat.challenge)
+            if not found:
+                self._cannot(seat)
+            opened = {move.step for _, move in moves if isinstance(move, OpenStep)}
+            moves += [
+                (seat.number, move)
+                for move in found
+                if not (isinstance(move, OpenStep) and move.step in opened)
+            ]
+        if not moves:
+            return False
+        try:
+            self._send(action, moves)
+        except (WrongTurn, NotLive, HasFallen):
+            # Somebody was faster with one of them: each on its own.
+            for number, move in moves:
+                self._send(action, [(number, move)], already=_done)
+        return True
+
+    def _cannot(self, seat: Seat) -> None:
+        """The challenge asks for what is below a node that our trace does not have."""
+        self._once(
+            seat.claim,
+            f"job {short(seat.job.job)}: challenge {seat.number} asks for a node that this "
+            f"machine's trace does not have: the committed result was computed otherwise",
+        )
+
+    def _send(
+        self,
+        action: Action,
+        moves: Sequence[tuple[int, Move]],
+        already: Callable[[Reverted], bool] | None = None,
+    ) -> None:
+        call = self.chain.contracts.game.play(action.claim, action.job.terms, moves)
+        outcome = self.sender.send(call, already=already)
+        self._said(action.job, call.what, outcome)
+
+    def _close(self, action: Close) -> bool:
+        call = self.chain.contracts.game.timeout_challengers(action.claim, action.numbers)
+        self._said(action.job, call.what, self.sender.send(call, already=_done))
+        return True
+
+    def _said(self, job: JobRecord, what: str, outcome: Outcome) -> None:
+        if outcome.result is Result.MINED:
+            self.say(f"job {short(job.job)} defended: {what}, {outcome.gas} gas")
+
+
+def _done(refusal: Reverted) -> bool:
+    """Somebody else made the move, or the claim ended: nothing is left to do."""
+    return isinstance(refusal, WrongTurn | NotLive | HasFallen)
+
