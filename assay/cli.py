@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "providers": ("assay.commands.providers", "list providers, their stake and record"),
     "provider": ("assay.commands.provider", "be a provider: register, run, collect, leave"),
     "keeper": ("assay.commands.keeper", "drive the market's clocks, for their bounties"),
+    "watchtower": ("assay.commands.watchtower", "compute results again, challenge what is wrong"),
     "ipfs": ("assay.commands.ipfs", "an IPFS node with nothing to install"),
     "devnet": ("assay.commands.devnet", "a whole market on this machine"),
 }

@@ -42,6 +42,8 @@ BY_NAME: dict[str, int] = {
     "LimitExceeded": USAGE,
     "ProofError": INVALID,
     "MoveRefused": REFUSED,
+    "NothingWrong": INVALID,
+    "HistoryIncomplete": UNAVAILABLE,
     # protocol.chain
     "ChainError": UNAVAILABLE,
     "ChainConfigError": USAGE,

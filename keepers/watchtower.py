@@ -12,17 +12,21 @@ may be killed at any point, and goes on from where its disputes stand.
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from keepers.base import Keeper
-from keepers.judge import Judge, Uncertain, Verdict
+from keepers.base import Keeper, Runner
+from keepers.config import KeeperConfig
+from keepers.judge import Judge, JudgeConfig, Uncertain, Verdict
 from protocol.chain.book import JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import short
+from protocol.chain.deployment import checksum
 from protocol.chain.disputes import Dispute
 from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
 from protocol.chain.history import History
@@ -32,9 +36,12 @@ from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Outcome, Result, Sender
 from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.dispute import Outcome as Ended
-from protocol.spec.job import JobStatus
+from protocol.spec.errors import AssayError
+from protocol.spec.job import TRACE_FACTOR, JobStatus
 from protocol.spec.strategy import Move as GameMove
 from protocol.spec.strategy import NothingWrong
+from protocol.storage.config import StorageConfig
+from protocol.storage.store import Store
 
 log: Final = logging.getLogger("assay.keeper")
 
@@ -77,6 +84,10 @@ class View:
     seats: tuple[Seat, ...] = ()
     fallen: tuple[tuple[bytes, int], ...] = ()
     credits: tuple[tuple[str, int, int], ...] = ()
+
+
+class NoGame(AssayError):
+    """The market has no dispute game."""
 
 
 class Kind(Enum):
@@ -356,3 +367,59 @@ def _over(refusal: Reverted) -> bool:
     """The move was made, the claim fell, or its window is over: the next look says what is left."""
     done = (WrongTurn, NotLive, HasFallen, WrongStatus, WrongClaim, TooLate)
     return isinstance(refusal, done)
+
+
+# --- the process ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def watchtower(
+    config: KeeperConfig, judging: JudgeConfig, policy: Policy, storage: StorageConfig,
+    stop: threading.Event,
+) -> Iterator[Watchtower]:  # fmt: skip
+    """A watchtower with the configured key, connected.
+
+    Raises WrongChain, NodeUnavailable, NoGame, WalletError, IpfsUnavailable.
+    """
+    with Chain.connect(config.chain, stop=stop) as chain, Store(storage) as store:
+        if not chain.has_game:
+            raise NoGame(
+                f"there is no dispute game at {checksum(chain.deployment.game)}: nothing can be "
+                f"challenged on this market"
+            )
+        store.node()
+        judge = Judge(store, judging)
+        judge.stopped = stop.is_set
+        wallet = None if config.dry_run else chain.wallet()
+        yield Watchtower(chain, Sender(chain, wallet), judge, policy)
+
+
+def check(tower: Watchtower) -> list[str]:
+    """The world before work starts: lines that say what was found."""
+    view, at = tower.view()
+    due = decide(view, tower.policy)
+    lines = [
+        f"chain {tower.chain.chain_id} at block {at.number}, "
+        f"market {checksum(tower.chain.deployment.market)}",
+        f"{len(view.claims)} committed results, {len(view.verdicts)} judged before, "
+        f"{len(view.seats)} challenges of mine, {len(due)} things to do",
+    ]
+    if tower.sender.wallet is None:
+        return [*lines, "no key: a dry run, nothing would be sent"]
+    has = tower.chain.balances(tower.sender.address, at)
+    lines.append(
+        f"account {checksum(tower.sender.address)} with {has.token} tokens (smallest units) "
+        f"and {has.native} wei"
+    )
+    if view.claims:
+        most = max(r.terms.deal.price_ceiling for r in view.claims)
+        if has.token < TRACE_FACTOR * most:
+            lines.append(
+                f"warning: a first challenge of the dearest takes {TRACE_FACTOR * most} tokens"
+            )
+    return lines
+
+
+def serve(tower: Watchtower, poll_seconds: float, stop: threading.Event) -> None:
+    """Runs until ``stop`` is set.  Raises what ends it otherwise."""
+    Runner(tower, poll_seconds, stop).run()
