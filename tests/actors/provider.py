@@ -29,7 +29,7 @@ class Provider:
             table.open(number, below(levels, len(levels) - 1, 0), self.address)
         elif x.wait is Wait.STEP:
             levels = self.trace.levels(Tree.OPERATIONS, x.step)
-            table.open_step(number, below(levels, len(levels) - 1, 0), self.address)
+            table.open_step(number, x.step, below(levels, len(levels) - 1, 0), self.address)
         else:
             return self.reveal(table, number, x)
         return True

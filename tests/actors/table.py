@@ -55,8 +55,8 @@ class Table:
         self.move("open", number, nodes, who=who)
         self._see((Tree.STEPS, 0, 0), trees.depth_of(self.claim.leaves), 0, nodes)
 
-    def open_step(self, number: int, nodes: Sequence[bytes], who: bytes) -> None:
-        self.move("open_step", number, nodes, who=who)
+    def open_step(self, number: int, step: int, nodes: Sequence[bytes], who: bytes) -> None:
+        self.move("open_step", number, step, nodes, who=who)
 
     def reveal(self, number: int, nodes: Sequence[bytes], who: bytes) -> None:
         x = self.challenge_of(number)
