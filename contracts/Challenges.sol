@@ -30,6 +30,8 @@ import {Deal, JobTerms, Payout} from "./types/JobTerms.sol";
 abstract contract Challenges is Credits, IDisputeGame {
     IJobMarket internal immutable _market;
     IProviderRegistry internal immutable _registry;
+    /// @inheritdoc IDisputeGame
+    address public immutable COURT;
 
     mapping(ClaimId claimId => ClaimRecord) internal _claims;
     mapping(ClaimId claimId => mapping(uint256 number => Challenge)) internal _challenges;
@@ -37,6 +39,7 @@ abstract contract Challenges is Credits, IDisputeGame {
     constructor(address market) Credits(IJobMarket(market).TOKEN()) {
         _market = IJobMarket(market);
         _registry = IProviderRegistry(IJobMarket(market).REGISTRY());
+        COURT = IJobMarket(market).COURT();
     }
 
     /// @inheritdoc IDisputeGame
@@ -149,7 +152,7 @@ abstract contract Challenges is Credits, IDisputeGame {
     /// @dev Scheduled gas: what answers cost the challenger, as much again for its own moves, the
     /// opening, and for the rewarded one of a wrong claim the proof; as far as the lock goes.
     function _payouts(ClaimId claimId, Deal calldata deal, Fault fault)
-        private
+        internal
         view
         returns (Payout[] memory payouts)
     {

@@ -22,7 +22,7 @@ import {
 } from "./types/Dispute.sol";
 import {ClaimId, JobHash} from "./types/Ids.sol";
 import {Fault} from "./types/JobState.sol";
-import {Deal, JobTerms} from "./types/JobTerms.sol";
+import {Deal, JobTerms, Payout} from "./types/JobTerms.sol";
 import {BLOCK_BYTES} from "./types/Machine.sol";
 
 /// @title A wrong number is found, proven and punished
@@ -198,17 +198,28 @@ contract DisputeGame is Challenges {
     }
 
     /// @inheritdoc IDisputeGame
-    function openStep(ClaimId claimId, uint256 number, bytes32[] calldata nodes) external {
+    function openStep(ClaimId claimId, uint256 number, uint256 step, bytes32[] calldata nodes)
+        external
+    {
         (ClaimRecord storage c, Challenge memory x) = _load(claimId, number);
         _checkProvider(c);
-        _checkTurn(c, x, Wait.STEP);
+        StepOpening storage opening = _steps[claimId][step];
+        bool asked = x.wait == Wait.STEP && x.step == step;
+        if (asked) {
+            _checkTurn(c, x, Wait.STEP);
+        } else {
+            // INVARIANT: a step is opened once, after the claim.
+            if (c.openedAt == 0 || opening.at != 0) revert WrongTurn(x.wait, Wait.STEP);
+            if (step == 0 || step >= c.leaves) revert NoSuchStep(step, c.leaves);
+        }
         if (nodes.length > FAN_NODES) _checkChildren(nodes.length, FAN_NODES);
         bytes32 root = NodePath.fold(nodes, NodePath.depthOf(nodes.length));
-        _steps[claimId][x.step] = StepOpening(root, uint40(block.timestamp));
-        _charge(c, x);
-        _pass(c, x, Wait.CHALLENGER);
+        (opening.root, opening.at) = (root, uint40(block.timestamp));
+        // Of a job of one step every path spares the reveals of steps: its one opening fits.
+        if (asked || c.leaves == 2) _charge(c, x);
+        if (asked) _pass(c, x, Wait.CHALLENGER);
         _store(claimId, number, x);
-        emit StepOpened(claimId, number, x.step, root, nodes);
+        emit StepOpened(claimId, number, step, root, nodes);
     }
 
     /// @inheritdoc IDisputeGame
@@ -290,6 +301,17 @@ contract DisputeGame is Challenges {
         }
     }
 
+    // --- the court ----------------------------------------------------------------------------
+
+    /// @inheritdoc IDisputeGame
+    function end(ClaimId claimId, Deal calldata deal) external returns (Payout[] memory) {
+        // INVARIANT: only what the market hears of too ends a claim.
+        if (msg.sender != COURT) revert NotCourt(msg.sender, COURT);
+        _claims[claimId].fallen = true;
+        emit ClaimEnded(claimId);
+        return _payouts(claimId, deal, Fault.Withheld);
+    }
+
     // --- state --------------------------------------------------------------------------------
 
     /// @dev A live challenge of a standing claim, its turn as it is now.
@@ -330,7 +352,8 @@ contract DisputeGame is Challenges {
         }
         if (x.wait == Wait.STEP) {
             uint40 at = _steps[claimId][x.step].at;
-            if (at != 0) (x.wait, x.since) = (Wait.CHALLENGER, at);
+            // What was opened for others, or unasked, is no answer after this challenge's clock.
+            if (at != 0 && at <= _deadline(c, x)) (x.wait, x.since) = (Wait.CHALLENGER, at);
         }
     }
 

@@ -23,6 +23,8 @@ contract JobMarket is Credits, EIP712, JobLimits {
     IProviderRegistry private immutable _registry;
     /// @inheritdoc IJobMarket
     address public immutable GAME;
+    /// @inheritdoc IJobMarket
+    address public immutable COURT;
 
     mapping(JobHash jobHash => JobWord) private _jobs;
     mapping(JobHash jobHash => bytes32 resultRoot) private _results;
@@ -31,20 +33,26 @@ contract JobMarket is Credits, EIP712, JobLimits {
     /// @param token the ERC-20 of prices and stakes
     /// @param registry the registry, which names this market
     /// @param game address of the dispute game, predicted
+    /// @param court address of the court, predicted
     /// @param limits_ smallest and largest terms, and the gas schedule
-    constructor(address token, address registry, address game, Limits memory limits_)
-        Credits(token)
-        EIP712("Assay", "1")
-        JobLimits(limits_)
-    {
-        // INVARIANT: nobody can be the registry or the game by accident.
-        if (registry == address(0) || game == address(0)) revert ZeroAddress();
+    constructor(
+        address token,
+        address registry,
+        address game,
+        address court,
+        Limits memory limits_
+    ) Credits(token) EIP712("Assay", "1") JobLimits(limits_) {
+        // INVARIANT: nobody can be the registry or a judge by accident.
+        if (registry == address(0) || game == address(0) || court == address(0)) {
+            revert ZeroAddress();
+        }
         _registry = IProviderRegistry(registry);
         GAME = game;
+        COURT = court;
     }
 
-    modifier onlyGame() {
-        _checkGame();
+    modifier onlyJudge() {
+        _checkJudge();
         _;
     }
 
@@ -212,7 +220,7 @@ contract JobMarket is Credits, EIP712, JobLimits {
         // INVARIANT: the clock is over.
         if (block.timestamp <= s.clock) revert TooEarly(block.timestamp, s.clock);
         (uint256 token, uint256 native) = lockOf(deal);
-        (uint256 burned, uint256 toClient) = Splits.late(token);
+        (uint256 burned, uint256 toClient) = Splits.late(token, deal.priceCeiling);
         Payout[] memory payouts = new Payout[](2);
         payouts[0] = Payout(deal.client, uint128(toClient), 0);
         payouts[1] = Payout(msg.sender, 0, uint128(_lateBounty(deal)));
@@ -242,10 +250,10 @@ contract JobMarket is Credits, EIP712, JobLimits {
         _registry.unlock(s.provider, token, native, deal.workMs, true);
     }
 
-    // --- the dispute game ---------------------------------------------------------------------
+    // --- the judges ---------------------------------------------------------------------------
 
     /// @inheritdoc IJobMarket
-    function hold(JobHash jobHash, ClaimId claimId) external onlyGame {
+    function hold(JobHash jobHash, ClaimId claimId) external onlyJudge {
         JobState memory s = _loadClaim(jobHash, claimId);
         // INVARIANT: up to its clock a claim may be challenged.
         if (block.timestamp > s.clock) revert TooLate(block.timestamp, s.clock);
@@ -257,7 +265,7 @@ contract JobMarket is Credits, EIP712, JobLimits {
     }
 
     /// @inheritdoc IJobMarket
-    function release(JobHash jobHash, ClaimId claimId, uint256 count) external onlyGame {
+    function release(JobHash jobHash, ClaimId claimId, uint256 count) external onlyJudge {
         JobState memory s = _loadClaim(jobHash, claimId);
         // INVARIANT: every hold is released once.
         if (count > s.holds) revert HoldsOutOfRange(jobHash, s.holds);
@@ -273,7 +281,7 @@ contract JobMarket is Credits, EIP712, JobLimits {
         ClaimId claimId,
         Fault fault,
         Payout[] calldata payouts
-    ) external onlyGame {
+    ) external onlyJudge {
         JobHash jobHash = _hashJob(taskHash, deal);
         JobState memory s = _loadClaim(jobHash, claimId);
         // INVARIANT: lateness has its own call and its own price.
@@ -290,7 +298,7 @@ contract JobMarket is Credits, EIP712, JobLimits {
     /// @inheritdoc IJobMarket
     function voidJob(bytes32 taskHash, Deal calldata deal, Payout[] calldata payouts)
         external
-        onlyGame
+        onlyJudge
     {
         JobHash jobHash = _hashJob(taskHash, deal);
         JobState memory s = _jobs[jobHash].unpack();
@@ -387,9 +395,9 @@ contract JobMarket is Credits, EIP712, JobLimits {
         _jobs[jobHash] = s.pack();
     }
 
-    function _checkGame() private view {
-        // INVARIANT: only the game judges.
-        if (msg.sender != GAME) revert NotGame(msg.sender, GAME);
+    function _checkJudge() private view {
+        // INVARIANT: only the game and the court judge.
+        if (msg.sender != GAME && msg.sender != COURT) revert NotGame(msg.sender, GAME);
     }
 
     function _load(JobHash jobHash, JobStatus wanted) private view returns (JobState memory s) {

@@ -232,14 +232,22 @@ contract ProviderRegistry is Credits, IProviderRegistry {
         // INVARIANT: only a challenge lengthens the queue.
         if (msg.sender != GAME) revert NotGame(msg.sender, GAME);
         Entry storage e = _entries[provider];
-        uint256 traceSeconds = (TRACE_FACTOR * workMs + 999) / 1000;
+        uint256 traceSeconds = _traceSeconds(workMs);
         uint256 start = e.queueEnd > block.timestamp ? e.queueEnd : block.timestamp;
-        queueEnd = uint40(start + traceSeconds);
+        // Settled work is no reason to wait: in order of challenge, whatever is still to be opened
+        // is traced after the traces of all unsettled work.
+        uint256 most = block.timestamp + _traceSeconds(_accounts[provider].unpack().backlogMs);
+        queueEnd = uint40(start + traceSeconds < most ? start + traceSeconds : most);
         e.queueEnd = queueEnd;
         emit OpeningQueued(provider, traceSeconds, queueEnd);
     }
 
     // --- inside -------------------------------------------------------------------------------
+
+    /// @dev Rounded up.
+    function _traceSeconds(uint256 workMs) private pure returns (uint256) {
+        return (TRACE_FACTOR * workMs + 999) / 1000;
+    }
 
     function _stake(uint256 amount) private {
         Account memory a = _accounts[msg.sender].unpack();

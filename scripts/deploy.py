@@ -1,6 +1,6 @@
 """Deploys Assay's contracts to a chain, and writes down where they are.
 
-The registry and the market know each other, and both know the dispute game, by immutables: the
+The registry, the market, the dispute game and the court know each other by immutables: the
 addresses of the contracts that one account creates follow from its nonce, so they are computed
 before the first is sent.
 
@@ -47,6 +47,7 @@ class Deployment:
     registry: str
     market: str
     game: str
+    court: str
     unbonding_seconds: int
     max_backlog_ms: int
     limits: Limits
@@ -90,8 +91,9 @@ def deploy(
 
     ``project`` is Brownie's project (``brownie_project.load_project()``), ``sender`` a Brownie
     account that nothing else uses meanwhile. ``deploy_game(market, registry)`` must create the
-    dispute game with exactly one transaction of ``sender``; without it the game's address stays
-    reserved for that account's next transaction, and no claim can be disputed until then.
+    dispute game with the next transaction of ``sender`` and give it back, and may create the court
+    with the one after; without it their addresses stay reserved for that account's next two
+    transactions, and no claim can be disputed until then.
 
     Raises DeploymentFailed when a contract is not where it was predicted.
     """
@@ -101,14 +103,14 @@ def deploy(
     if token is None:
         token = str(project.DevToken.deploy({"from": sender}).address)
     nonce = int(sender.nonce)
-    registry_at, market_at, game_at = (
-        str(sender.get_deployment_address(nonce + step)) for step in range(3)
+    registry_at, market_at, game_at, court_at = (
+        str(sender.get_deployment_address(nonce + step)) for step in range(4)
     )
     registry = project.ProviderRegistry.deploy(
         token, market_at, game_at, unbonding_seconds, max_backlog_ms, {"from": sender}
     )
     market = project.JobMarket.deploy(
-        token, registry_at, game_at, limits.values(), {"from": sender}
+        token, registry_at, game_at, court_at, limits.values(), {"from": sender}
     )
     _expect("the registry at", registry.address, registry_at)
     _expect("the market at", market.address, market_at)
@@ -117,6 +119,7 @@ def deploy(
     _expect("the registry's market", registry.MARKET(), market_at)
     _expect("the market's registry", market.REGISTRY(), registry_at)
     _expect("the market's game", market.GAME(), registry.GAME())
+    _expect("the market's court", market.COURT(), court_at)
     return Deployment(
         chain_id=int(chain.id),
         block=block,
@@ -124,22 +127,33 @@ def deploy(
         registry=registry_at,
         market=market_at,
         game=game_at,
+        court=court_at,
         unbonding_seconds=unbonding_seconds,
         max_backlog_ms=max_backlog_ms,
         limits=limits,
     )
 
 
-def dispute_game(project: Any, sender: Any) -> Callable[[str, str], Any]:
-    """Deploys the two referees; what it returns is the ``deploy_game`` of ``deploy``.
+def dispute_game(
+    project: Any, sender: Any, *, legality: Any | None = None
+) -> Callable[[str, str], Any]:
+    """Deploys the referees; what it returns is the ``deploy_game`` of ``deploy``: it creates the
+    dispute game, then the court.  ``legality`` stands in for the referee of legality.
 
-    Call it before ``deploy``: the referees take two of ``sender``'s transactions.
+    Call it before ``deploy``: each referee takes one of ``sender``'s transactions.
     """
     tensor = project.TensorReferee.deploy({"from": sender})
     trace = project.TraceReferee.deploy({"from": sender})
+    data = project.DataReferee.deploy({"from": sender})
+    if legality is None:
+        legality = project.MockLegalityReferee.deploy({"from": sender})
 
     def create(market: str, _registry: str) -> Any:
-        return project.DisputeGame.deploy(market, tensor, trace, {"from": sender})
+        game = project.DisputeGame.deploy(market, tensor, trace, {"from": sender})
+        court = project.Court.deploy(market, data, legality, {"from": sender})
+        _expect("the court at", court.address, game.COURT())
+        _expect("the court's game", court.GAME(), game.address)
+        return game
 
     return create
 

@@ -12,7 +12,7 @@ import {
 } from "../types/Dispute.sol";
 import {ClaimId} from "../types/Ids.sol";
 import {Fault} from "../types/JobState.sol";
-import {Deal, JobTerms} from "../types/JobTerms.sol";
+import {Deal, JobTerms, Payout} from "../types/JobTerms.sol";
 import {ICredits} from "./ICredits.sol";
 import {IJudge} from "./IJudge.sol";
 
@@ -37,7 +37,8 @@ import {IJudge} from "./IJudge.sol";
 /// leaf (with the descriptors that give its size). Pointing hands the turn to the provider, whose
 /// side answers by `reveal` (32 children), `revealBlock` (the bytes of a leaf) or `openStep`.
 /// Anybody may reveal: a preimage is right whoever sends it. Only the provider or its delegate
-/// opens. Everything revealed is in events, belongs to the claim, and serves every challenger.
+/// opens; a step of an open claim also before anybody asks. Everything revealed is in events,
+/// belongs to the claim, and serves every challenger.
 ///
 /// Clocks: the opening is due at the end of the provider's queue plus one move. After it each side
 /// of each challenge has a chess clock of TRACE_FACTOR * work + BUDGET_MOVES * moveSeconds, and
@@ -52,6 +53,8 @@ import {IJudge} from "./IJudge.sol";
 /// other bonds come back by `collect`; the earliest undefeated challenge, whoever sent the proof,
 /// gets the reward, MADE_WHOLE others their scheduled gas and a premium.
 /// `balance of this contract = bonds of live challenges + credits`, in each currency.
+///
+/// The court ends a claim too (data withheld, an illegal job), by `end`: for the game it fell.
 ///
 /// A challenge is named by its claim and its number there (from 1, in order of opening); nothing
 /// of one claim acts on another. Only wei-free moves fit into `play`.
@@ -70,6 +73,7 @@ interface IDisputeGame is IJudge, ICredits {
     /// @notice The provider opened the claim: `nodes` are the topmost revealed level of its steps.
     event Opened(ClaimId indexed claimId, uint256 indexed number, bytes32 root, bytes32[] nodes);
     /// @notice The provider opened the operations of step `step - 1`, which leads to leaf `step`.
+    /// `number`: the challenge that waited for it, or any that was live.
     event StepOpened(
         ClaimId indexed claimId,
         uint256 indexed number,
@@ -107,6 +111,8 @@ interface IDisputeGame is IJudge, ICredits {
     event ClaimFell(
         ClaimId indexed claimId, uint256 indexed number, address indexed caller, Fault fault
     );
+    /// @notice The court ended the claim; its own event and the market's say why.
+    event ClaimEnded(ClaimId indexed claimId);
     /// @notice A challenge of a fallen claim took its bond back.
     event Collected(
         ClaimId indexed claimId,
@@ -133,6 +139,10 @@ interface IDisputeGame is IJudge, ICredits {
     error WrongTurn(Wait got, Wait wanted);
     /// @notice Only the provider or its delegate opens.
     error NotProvider(address got, address wanted);
+    /// @notice Only the court ends a claim from outside.
+    error NotCourt(address got, address wanted);
+    /// @notice The job has steps that lead to leaves 1 to `leaves - 1`.
+    error NoSuchStep(uint256 got, uint256 leaves);
     /// @notice Only the challenger points and enters.
     error NotChallenger(address got, address wanted);
     /// @notice The clock has run out.
@@ -162,6 +172,8 @@ interface IDisputeGame is IJudge, ICredits {
 
     // --- reading ------------------------------------------------------------------------------
 
+    /// @notice Who judges demands for data and illegal jobs.
+    function COURT() external view returns (address);
     /// @notice Who recomputes elements, and who judges the rest and knows the trees' shapes.
     function referees() external view returns (address tensor, address trace);
     /// @notice What is known of a claim; zero before its first challenge.
@@ -223,10 +235,15 @@ interface IDisputeGame is IJudge, ICredits {
     /// Reverts: `NotLive`, `NotProvider`, `WrongTurn`, `TooLate`, `WrongChildren`.
     function open(ClaimId claimId, uint256 number, bytes32[] calldata nodes) external;
 
-    /// @notice Open the operations of the step that challenge `number` waits for, for all that do:
-    /// at most 32 nodes, folded with ZERO; one node HALTED if the step started with halt set.
-    /// Emits `StepOpened`. Reverts: `NotProvider`, `WrongTurn`, `TooLate`, `WrongChildren`.
-    function openStep(ClaimId claimId, uint256 number, bytes32[] calldata nodes) external;
+    /// @notice Open the operations of the step that leads to leaf `step`, once, for all that wait
+    /// for it or will: at most 32 nodes, folded with ZERO; one node HALTED if the step started with
+    /// halt set. If challenge `number` waits for it, it pays. If not, the step is opened unasked, as
+    /// soon as the claim is: nobody pays, or `number` does where the job has one step only. Emits
+    /// `StepOpened`.
+    /// Reverts: `NotLive`, `NotProvider`, `WrongTurn` (not open, or opened before), `TooLate`,
+    /// `NoSuchStep`, `WrongChildren`.
+    function openStep(ClaimId claimId, uint256 number, uint256 step, bytes32[] calldata nodes)
+        external;
 
     /// @notice What is below the node: up to 5 levels down, without padding. From anybody. Emits
     /// `Revealed`. Reverts: `WrongTurn`, `TooLate`, `WrongChildren`, `WrongNode`.
@@ -261,6 +278,11 @@ interface IDisputeGame is IJudge, ICredits {
     /// @notice Credit the bond of an undefeated challenge of a fallen claim to its challenger.
     /// Emits `Collected`. Reverts: `HasNotFallen`, `NotLive`.
     function collect(ClaimId claimId, uint256 number) external;
+
+    /// @notice The court ends the claim: what is left is `collect`. Returns what the undefeated
+    /// challenges are due, as of a silent provider: the court has the market pay. Emits
+    /// `ClaimEnded`. Reverts: `NotCourt`.
+    function end(ClaimId claimId, Deal calldata deal) external returns (Payout[] memory payouts);
 
     /// @notice Several moves in one call, in order; all or nothing. Emits what they emit.
     function play(bytes[] calldata moves) external;

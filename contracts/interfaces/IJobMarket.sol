@@ -93,7 +93,7 @@ interface IJobMarket is ICredits {
     error NotClient(address got, address wanted);
     /// @notice Only the attempt's provider may.
     error NotProvider(address got, address wanted);
-    /// @notice Only the dispute game may.
+    /// @notice Only the dispute game (`wanted`) and the court may.
     error NotGame(address got, address wanted);
     /// @notice The job is not where this call needs it (0 None, 1 Open, ... as in `JobStatus`).
     /// Terms that differ in one bit name another job, which is None.
@@ -129,6 +129,8 @@ interface IJobMarket is ICredits {
 
     function REGISTRY() external view returns (address);
     function GAME() external view returns (address);
+    /// @notice The court: beside the game, the only one whom the market obeys.
+    function COURT() external view returns (address);
     /// @notice Smallest and largest terms, and the gas schedule.
     function limits() external view returns (Limits memory);
     function DOMAIN_SEPARATOR() external view returns (bytes32);
@@ -207,7 +209,8 @@ interface IJobMarket is ICredits {
     function refund(bytes32 taskHash, Deal calldata deal) external;
 
     /// @notice Nothing was committed by the clock: 2/5 of the lock is taken (a third of that,
-    /// rounded up, burned, the rest to the client), the caller gets the late bounty from the
+    /// rounded up, burned, the rest to the client up to the price, what is more burned too: a lock
+    /// far above the price makes nobody gain by a provider's lateness), the caller gets the late bounty from the
     /// provider's deposit, and the job opens again, or after the last attempt is refunded (then
     /// the client's bounty goes back to it). Emits `AttemptLost`, and `Refunded` after the last
     /// attempt.
@@ -219,7 +222,7 @@ interface IJobMarket is ICredits {
     /// Reverts: `WrongStatus`, `TooEarly`, `Held`.
     function finalize(bytes32 taskHash, Deal calldata deal) external;
 
-    // --- the dispute game alone (each reverts `NotGame`) ---------------------------------------
+    // --- the dispute game and the court alone (each reverts `NotGame`) -------------------------
 
     /// @notice A challenge or demand opens against the current claim, in its window: finalize
     /// waits.

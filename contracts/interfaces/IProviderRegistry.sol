@@ -186,10 +186,12 @@ interface IProviderRegistry is ICredits {
 
     // --- the game ---------------------------------------------------------------------------
 
-    /// @notice Queue one opening: `queueEnd = max(now, queueEnd) + ceil(TRACE_FACTOR * workMs /
-    /// 1000)` seconds, returned. The game calls it once a claim, at its first challenge, and gives
-    /// the provider until `queueEnd` plus its minimum clock, so that challenging many claims at
-    /// once makes nobody late. Emits `OpeningQueued`.
+    /// @notice Queue one opening: `queueEnd = min(max(now, queueEnd) + trace(workMs), now +
+    /// trace(backlogMs))` seconds, returned, with `trace(ms) = ceil(TRACE_FACTOR * ms / 1000)`. The
+    /// game calls it once a claim, at its first challenge, and gives the provider until `queueEnd`
+    /// plus its minimum clock, so that challenging many claims at once makes nobody late: whoever
+    /// builds traces in order of challenge is done by each `queueEnd`. The second bound keeps
+    /// claims that are settled from lengthening the queue of the others. Emits `OpeningQueued`.
     /// Reverts: `NotGame`.
     function queueOpening(address provider, uint256 workMs) external returns (uint40 queueEnd);
 }

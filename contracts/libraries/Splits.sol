@@ -23,11 +23,17 @@ library Splits {
         uint256 bountyLeft;
     }
 
-    /// @dev A late provider loses LATE_BPS of its lock: a third, rounded up, burns.
-    function late(uint256 lock) internal pure returns (uint256 burned, uint256 toClient) {
+    /// @dev A late provider loses LATE_BPS of its lock: a third, rounded up, burns, and so does
+    /// what would give the client more than the price.
+    function late(uint256 lock, uint256 price)
+        internal
+        pure
+        returns (uint256 burned, uint256 toClient)
+    {
         uint256 taken = (lock * LATE_BPS) / BPS;
-        burned = (taken + BURN_PARTS - 1) / BURN_PARTS;
-        toClient = taken - burned;
+        toClient = taken - (taken + BURN_PARTS - 1) / BURN_PARTS;
+        if (toClient > price) toClient = price;
+        burned = taken - toClient;
     }
 
     /// @dev A rejected provider loses its whole lock: a third, rounded up, burns; `payouts` take a

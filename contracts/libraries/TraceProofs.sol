@@ -52,6 +52,16 @@ library TraceProofs {
     ) internal pure returns (uint256 instances, uint256 phaseStep) {
         uint256 number;
         (number, phaseStep) = locate(c.task.steps, c.step - 1);
+        instances = phaseAt(p, h, part, number);
+    }
+
+    /// @notice Phase `number`; operations of its body.
+    function phaseAt(
+        ProgramPart calldata p,
+        Header memory h,
+        PhasePart calldata part,
+        uint256 number
+    ) internal pure returns (uint256 instances) {
         bytes32 hash = BlockTree.phaseHash(part.head, part.instances, part.nexts);
         bytes32 root = BlockTree.rootOfLeaf(hash, number, h.phases, part.siblings);
         equal(root, p.tables[uint256(Table.PHASES)]);

@@ -55,6 +55,7 @@ class Deployment:
     registry: bytes
     market: bytes
     game: bytes
+    court: bytes
     unbonding_seconds: int
     max_backlog_ms: int
     limits: Limits
@@ -111,6 +112,7 @@ class Deployment:
             registry=address("registry"),
             market=address("market"),
             game=address("game"),
+            court=address("court"),
             unbonding_seconds=number(entry, "unbonding_seconds"),
             max_backlog_ms=number(entry, "max_backlog_ms"),
             limits=Limits(*(number(limits, f.name) for f in fields(Limits))),

@@ -59,8 +59,15 @@ class Game:
         self.challenges: dict[tuple[bytes, int], Challenge] = {}
         self.credits: defaultdict[bytes, tuple[int, int]] = defaultdict(lambda: (0, 0))
         self.queue: defaultdict[bytes, int] = defaultdict(int)
+        self.others: defaultdict[bytes, int] = defaultdict(int)
+        """Work of a provider that is unsettled and not among ``claims``, in milliseconds."""
 
     # --- reading ---------------------------------------------------------------------------------
+
+    def backlog_ms(self, provider: bytes) -> int:
+        """Milliseconds of a provider's unsettled work: here of its claims, and ``others``."""
+        mine = [c for c in self.claims.values() if c.provider == provider and not c.fallen]
+        return self.others[provider] + sum(c.terms.deal.work_ms for c in mine)
 
     def bond_of(self, claim_id: bytes, deal: Deal) -> tuple[int, int]:
         """What ``challenge`` takes."""
@@ -194,17 +201,26 @@ class Game:
         self._resolve(c, x)
 
     def open_step(
-        self, claim_id: bytes, number: int, nodes: Sequence[bytes], who: bytes, now: int
+        self, claim_id: bytes, number: int, step: int, nodes: Sequence[bytes], who: bytes, now: int
     ) -> None:
-        """Open the operations of the step that the challenge waits for, for all that do."""
+        """Open the operations of the step, for all that wait for it or will; maybe unasked."""
         c, x = self._load(claim_id, number)
         self._check_provider(c, who)
-        self._check_turn(c, x, Wait.STEP, now)
+        asked = x.wait is Wait.STEP and x.step == step
+        if asked:
+            self._check_turn(c, x, Wait.STEP, now)
+        else:
+            if not c.opened_at or step in c.steps:
+                raise MoveRefused("WrongTurn", x.wait.name)
+            if not 1 <= step < c.leaves:
+                raise MoveRefused("NoSuchStep", f"{step} of {c.leaves}")
         if len(nodes) > FAN_NODES:
             raise MoveRefused("WrongChildren", str(len(nodes)))
-        c.steps[x.step] = (fold(nodes, trees.depth_of(len(nodes))), now)
-        self._charge(c, x, who)
-        self._pass(c, x, Wait.CHALLENGER, now)
+        c.steps[step] = (fold(nodes, trees.depth_of(len(nodes))), now)
+        if asked or c.leaves == 2:
+            self._charge(c, x, who)
+        if asked:
+            self._pass(c, x, Wait.CHALLENGER, now)
 
     def reveal(
         self, claim_id: bytes, number: int, nodes: Sequence[bytes], who: bytes, now: int
@@ -284,6 +300,14 @@ class Game:
         x.outcome = Outcome.COLLECTED
         self._credit(x.challenger, x.token, x.native)
 
+    # --- the court -------------------------------------------------------------------------------
+
+    def end(self, claim_id: bytes) -> list[Payout]:
+        """The court ends the claim; what its undefeated challenges are due."""
+        c = self.claims[claim_id]
+        c.fallen, c.holds = True, 0
+        return self._payouts(claim_id, Fault.WITHHELD)
+
     # --- money -----------------------------------------------------------------------------------
 
     def _credit(self, who: bytes, token: int, native: int) -> None:
@@ -354,7 +378,10 @@ class Game:
             x.wait, x.since = Wait.CHALLENGER, c.opened_at
             x.node, x.known = c.steps_root, True
         if x.wait is Wait.STEP and x.step in c.steps:
-            x.wait, x.since = Wait.CHALLENGER, c.steps[x.step][1]
+            at = c.steps[x.step][1]
+            # What was opened for others, or unasked, is no answer after this challenge's clock.
+            if at <= self._deadline(c, x):
+                x.wait, x.since = Wait.CHALLENGER, at
 
     def _deadline(self, c: Claim, x: Challenge) -> int:
         if x.wait is Wait.OPENING:
@@ -382,6 +409,7 @@ class Game:
         steps = c.terms.task.steps
         c.leaves = 1 + sum(steps >> (32 * k) & 0xFFFFFFFF for k in range(8))
         end = max(self.queue[c.provider], now) + trace_seconds(deal.work_ms)
+        end = min(end, now + trace_seconds(self.backlog_ms(c.provider)))
         self.queue[c.provider] = end
         c.open_by = end + deal.move_seconds
 

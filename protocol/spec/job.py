@@ -350,11 +350,12 @@ class SlashSplit:
     returned: int
 
 
-def late_split(lock: int) -> SlashSplit:
-    """A late provider's lock of ``lock`` tokens: LATE_BPS of it is taken, a third burned."""
+def late_split(lock: int, price: int) -> SlashSplit:
+    """A late provider's lock of ``lock`` tokens: LATE_BPS of it is taken; a third burns, and so
+    does what would give the client more than the price."""
     taken = lock * LATE_BPS // BPS
-    burned = -(-taken // BURN_PARTS)
-    return SlashSplit(burned, taken - burned, 0, lock - taken)
+    client = min(taken - -(-taken // BURN_PARTS), price)
+    return SlashSplit(taken - client, client, 0, lock - taken)
 
 
 def reject_split(lock: int, rewards: int) -> SlashSplit:

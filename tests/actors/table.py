@@ -70,7 +70,7 @@ class Table:
                 self.move("open", number, list(nodes), who=who)
                 self.see(self.claim.steps_root, nodes)
             case OpenStep(step, nodes):
-                self.move("open_step", number, list(nodes), who=who)
+                self.move("open_step", number, step, list(nodes), who=who)
                 self.see(self.claim.steps[step][0], nodes)
             case Reveal(nodes):
                 self.move("reveal", number, list(nodes), who=who)

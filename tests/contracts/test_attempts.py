@@ -267,7 +267,7 @@ def test_slash_late__after_the_clock__splits_the_lock_and_reopens(world: Market)
     world.after(terms)
     receipt = world.market.slashLate(*world.args(terms), {"from": world.keeper})
     token, _ = world.lock(terms)
-    split = late_split(token)
+    split = late_split(token, PRICE)
     bounty = world.limits.late_gas * terms.deal.gas_price
     assert 2 * (split.burned + split.client) < token
     assert 3 * split.burned >= split.burned + split.client

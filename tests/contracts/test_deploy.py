@@ -24,6 +24,7 @@ def test_deploy__contracts__know_each_other(deployed: tuple[Market, Deployment])
     world, deployment = deployed
     assert world.market.REGISTRY() == world.registry
     assert world.market.GAME() == world.game == world.registry.GAME()
+    assert world.market.COURT() == deployment.court
     assert world.registry.MARKET() == world.market
     assert world.market.TOKEN() == world.registry.TOKEN() == world.token
     assert world.registry.UNBONDING_SECONDS() == deployment.unbonding_seconds
@@ -40,7 +41,8 @@ def test_to_json__deployment__holds_everything(
     entry = json.loads(path.read_text())
     assert entry["version"] == 1
     assert entry["chainId"] == 31337
-    assert (entry["market"], entry["game"]) == (deployment.market, deployment.game)
+    places = (deployment.market, deployment.game, deployment.court)
+    assert (entry["market"], entry["game"], entry["court"]) == places
     assert entry["limits"]["maxAttempts"] == DEVNET.max_attempts
     assert len(entry["limits"]) == len(fields(Limits))
 
@@ -86,19 +88,22 @@ def test_constructor__limits_that_contradict_each_other__reverts(
     limits = replace(DEVNET, **change)
     with world.reverts("BadLimits", term.encode().ljust(32, b"\0")):
         world.project.JobMarket.deploy(
-            world.token, world.registry, world.game, limits.values(), {"from": world.deployer}
-        )
+            world.token, world.registry, world.game, world.game, limits.values(),
+            {"from": world.deployer},
+        )  # fmt: skip
 
 
-@pytest.mark.parametrize("missing", [0, 1, 2])
+@pytest.mark.parametrize("missing", [0, 1, 2, 3])
 def test_constructor__zero_address__reverts(world: Market, missing: int) -> None:
     nobody = "0x" + "00" * 20
-    given_ = [world.token.address, world.market.address, world.game.address]
+    given_ = [world.token.address, world.market.address, world.game.address, world.game.address]
     given_[missing] = nobody
+    sender = {"from": world.deployer}
     with world.reverts("ZeroAddress"):
-        world.project.JobMarket.deploy(*given_, DEVNET.values(), {"from": world.deployer})
-    with world.reverts("ZeroAddress"):
-        world.project.ProviderRegistry.deploy(*given_, 1, 1, {"from": world.deployer})
+        world.project.JobMarket.deploy(*given_, DEVNET.values(), sender)
+    if missing < 3:
+        with world.reverts("ZeroAddress"):
+            world.project.ProviderRegistry.deploy(*given_[:3], 1, 1, sender)
 
 
 def test_main__a_running_node__deploys_and_writes_the_file(

@@ -382,33 +382,65 @@ def test_void_job__not_live__reverts(world: Market, end: str) -> None:
 # --- the opening queue ---------------------------------------------------------------------------
 
 
+def queued(world: Market, work: int) -> tuple[int, int]:
+    """The game queues an opening; when, and the end of the queue."""
+    receipt = world.game.queueOpening(world.provider, work, {"from": world.stranger})
+    event = receipt.events["OpeningQueued"]
+    assert (event["provider"], event["traceSeconds"]) == (world.provider, trace_seconds(work))
+    assert world.registry.providerOf(world.provider)[4] == event["queueEnd"]
+    return int(receipt.timestamp), int(event["queueEnd"])
+
+
 def test_queue_opening__idle_then_busy__deadlines_follow_each_other(world: Market) -> None:
     work = 10_001
     seconds = trace_seconds(work)
     assert seconds == -(-TRACE_FACTOR * work // 1000) == 51
-    first = world.game.queueOpening(world.provider, work, {"from": world.stranger})
-    event = first.events["OpeningQueued"]
-    assert (event["provider"], event["traceSeconds"]) == (world.provider, seconds)
-    assert event["queueEnd"] == first.timestamp + seconds
-    second = world.game.queueOpening(world.provider, work, {"from": world.stranger})
-    assert second.events["OpeningQueued"]["queueEnd"] == first.timestamp + 2 * seconds
-    assert world.registry.providerOf(world.provider)[4] == first.timestamp + 2 * seconds
-    late = first.timestamp + 1000
+    for nonce in (1, 2, 3):
+        world.accepted(nonce=nonce, work_ms=work)
+    now, first = queued(world, work)
+    assert first == now + seconds
+    _, second = queued(world, work)
+    assert second == first + seconds
+    late = now + 1000
     world.at(late)
-    third = world.game.queueOpening(world.provider, work, {"from": world.stranger})
-    assert third.events["OpeningQueued"]["queueEnd"] == late + seconds
+    assert queued(world, work) == (late, late + seconds)
 
 
 def test_queue_opening__many_claims_at_once__last_deadline_is_their_sum(world: Market) -> None:
     """A mass challenge: the queue's length is that of the backlog, whatever the order."""
     work = 100
-    tx = None
-    for _ in range(20):
-        tx = world.game.queueOpening(world.provider, work, {"from": world.stranger})
-    assert tx is not None
-    start = world.registry.providerOf(world.provider)[4] - 20 * trace_seconds(work)
-    assert 0 <= tx.timestamp - start <= 60
+    for nonce in range(20):
+        world.accepted(nonce=nonce, work_ms=work)
+    ends = [queued(world, work) for _ in range(20)]
+    start = ends[-1][1] - 20 * trace_seconds(work)
+    assert 0 <= ends[-1][0] - start <= 60
     assert world.registry.providerOf(world.rival)[4] == 0
+
+
+def test_queue_opening__settled_claims__delay_nobody(world: Market) -> None:
+    """A liar's own big jobs, challenged and over, are no reason for its next one to wait."""
+    big = [world.committed(nonce=nonce, work_ms=1_000_000) for nonce in (1, 2)]
+    small = world.committed(nonce=3, work_ms=1_001)
+    for _ in big:
+        queued(world, 1_000_000)
+    for terms in big:
+        world.after(terms)
+        world.market.finalize(*world.args(terms), {"from": world.keeper})
+    now, end = queued(world, 1_001)
+    assert end == now + trace_seconds(1_001) == now + 6
+    assert world.registry.providerOf(world.provider)[3] == small.deal.work_ms
+
+
+def test_queue_opening__works_of_odd_milliseconds__leave_time_for_all(world: Market) -> None:
+    """Rounding up the sum gives whoever traces in order of challenge what it needs."""
+    works = [1, 199, 201, 333, 1_001]
+    for nonce, work in enumerate(works):
+        world.accepted(nonce=nonce, work_ms=work)
+    done = 0.0
+    for work in works:
+        now, end = queued(world, work)
+        done = max(done, now) + TRACE_FACTOR * work / 1000
+        assert done <= end <= now + trace_seconds(sum(works))
 
 
 def test_reject__second_attempts_claim__ends_that_one_only(world: Market) -> None:

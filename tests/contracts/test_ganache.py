@@ -20,7 +20,7 @@ def test_job__on_ganache__lost_once_then_paid(ganache_node: EvmNode) -> None:
         brownie.chain.sleep(terms.deal.run_seconds + 1)
         world.market.slashLate(*world.args(terms), {"from": world.keeper})
         token, _ = world.lock(terms)
-        split = late_split(token)
+        split = late_split(token, PRICE)
         assert world.owed(world.client, world.registry) == (split.client, 0)
         world.accept(terms, world.rival)
         world.commit(terms, world.rival)

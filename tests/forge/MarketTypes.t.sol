@@ -56,11 +56,16 @@ contract MarketTypes {
         _same("word", AccountWord.unwrap(a.pack()) == AccountWord.unwrap(b.pack()));
     }
 
-    function testFuzz_late__any_lock__adds_up_below_half(uint96 lock) public pure {
-        (uint256 burned, uint256 toClient) = Splits.late(lock);
+    function testFuzz_late__any_lock_and_price__adds_up_below_half(uint96 lock, uint96 price)
+        public
+        pure
+    {
+        (uint256 burned, uint256 toClient) = Splits.late(lock, price);
         uint256 taken = burned + toClient;
         _same("two fifths", taken == uint256(lock) * 2 / 5);
         _same("burn", 3 * burned >= taken);
+        _same("client", toClient <= price);
+        _same("no more", toClient == price || 3 * burned <= taken + 2);
         _same("half", lock == 0 || 2 * taken < lock);
     }
 

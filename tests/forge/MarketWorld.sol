@@ -51,7 +51,7 @@ contract MarketWorld {
         registry = new ProviderRegistry(
             address(token), marketAt, gameAt, UNBONDING, uint56(MAX_BACKLOG_MS)
         );
-        market = new JobMarket(address(token), address(registry), gameAt, _limits());
+        market = new JobMarket(address(token), address(registry), gameAt, gameAt, _limits());
         game = new MockDisputeGame(address(market), address(registry));
         isTrue("deploy: addresses", address(market) == marketAt && address(game) == gameAt);
         for (uint160 i = 1; i <= 7; i++) {

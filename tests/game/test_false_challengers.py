@@ -141,17 +141,17 @@ def test_many_challengers__nine_lines_at_most_and_the_rest_get_bonds_back() -> N
 def test_five_hundred_at_once__an_honest_serial_provider_is_never_late() -> None:
     of = case("mlp")
     game = Game(DEVNET.schedule)
-    trace = trace_seconds(DEAL.work_ms)
     for k in range(500):
         game.claims[CLAIM + bytes([k // 256, k % 256])] = claim_of(of, of.truth)
     for claim_id in game.claims:
         game.challenge(claim_id, ALICE, START)
-    now = START
-    for claim_id in game.claims:
-        now += trace
+    for k, claim_id in enumerate(game.claims, 1):
+        # It takes all the time that the rule grants it, to the millisecond.
+        now = START + trace_seconds(k * DEAL.work_ms)
         table = Table(game, claim_id, now - 1)
         assert Provider(of.truth, PROVIDER).answer(table, 1)
-    assert now == START + 500 * trace
+        assert now <= game.claims[claim_id].open_by - DEAL.move_seconds
+    assert now == game.queue[PROVIDER] == START + 500 * 52 + 250
 
 
 def test_queue__second_challenge_of_a_claim__does_not_lengthen_it() -> None:

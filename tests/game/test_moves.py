@@ -101,11 +101,11 @@ def test_answers__malformed_or_of_another_node__are_refused(world: Market) -> No
     keeper, provider = address(world.keeper), address(world.provider)
     to_leaf(table, number, 1, keeper, of)
     ops = of.truth.levels(Tree.OPERATIONS, 1)
-    assert table.refused("open_step", number, ops[0], who=keeper) == "NotProvider"
+    assert table.refused("open_step", number, 1, ops[0], who=keeper) == "NotProvider"
     many = [bytes(32)] * 33
-    assert table.refused("open_step", number, many, who=provider) == "WrongChildren"
-    table.move("open_step", number, ops[0], who=provider)
-    assert table.refused("open_step", number, ops[0], who=provider) == "WrongTurn"
+    assert table.refused("open_step", number, 1, many, who=provider) == "WrongChildren"
+    table.move("open_step", number, 1, ops[0], who=provider)
+    assert table.refused("open_step", number, 1, ops[0], who=provider) == "WrongTurn"
     proof = prover_of(of, table).entry(Tree.OPERATIONS, 1, 0)
     table.move("enter", number, Tree.OPERATIONS, proof, who=keeper)
     table.move("point", number, 0, 0, ops[-1][0], [], who=keeper)
@@ -173,7 +173,7 @@ def test_enter__from_elsewhere_or_into_a_halted_step__is_refused(world: Market) 
     assert refused == ["NotHere"] * 3
     to_leaf(table, number, 8, keeper, of)
     assert table.refused("enter", number, Tree.STATES, states, who=keeper) == "WrongTurn"
-    table.move("open_step", number, [trees.HALTED], who=provider)
+    table.move("open_step", number, 8, [trees.HALTED], who=provider)
     into = ("enter", number, Tree.OPERATIONS, operations)
     assert table.refused(*into, who=keeper) == "StepHalted"
     assert table.refused(*into, who=address(world.rival)) == "NotChallenger"
@@ -188,7 +188,7 @@ def test_enter__a_step_without_operations__has_nothing_to_ask_for(world: Market)
     table, number = opened(world, of)
     keeper, provider = address(world.keeper), address(world.provider)
     to_leaf(table, number, 2, keeper, of)
-    table.move("open_step", number, [], who=provider)
+    table.move("open_step", number, 2, [], who=provider)
     proof = prover_of(of, table).entry(Tree.OPERATIONS, 2, 0)
     into = ("enter", number, Tree.OPERATIONS, proof)
     assert table.refused(*into, who=keeper) == "EmptyTree"
@@ -306,7 +306,7 @@ def test_play__known_nodes__from_opening_to_the_fall_in_one_call(world: Market) 
     path = trees.siblings_of(steps, 1)
     pointed = game.point.encode_input(key, number, 1, 1, steps[0][1], path)
     game.play([pointed], {"from": world.keeper})
-    opening = game.openStep.encode_input(key, number, ops[0])
+    opening = game.openStep.encode_input(key, number, 1, ops[0])
     game.play([opening], {"from": world.provider})
     # The challenger knows the whole claim: published nodes, or an earlier dispute.
     data = claimed.block(Tree.OPERATION_BLOCKS, 1, 1, 0)

@@ -81,7 +81,7 @@ def test_cycle__late_twice__slashes_reopens_then_refunds(world: World) -> None:
         at = world.chain.snapshot()
         after = world.chain.provider(world.address(role), at)
         state = world.chain.job_state(job, at)
-        split = late_split(lock)
+        split = late_split(lock, terms.deal.price_ceiling)
         assert before.stake - after.stake == split.burned + split.client
         assert after.late == before.late + 1
         assert world.chain.has_lost(job, world.address(role), at)
