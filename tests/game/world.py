@@ -23,6 +23,7 @@ from protocol.spec.job import Deal, JobTerms
 from protocol.spec.limits import DEVNET, GWEI
 from protocol.spec.trace import Trace
 from protocol.spec.types import DType, Init, InitKind, Kind, Slot, Template
+from tests.actors import programs
 from tests.actors.case import Case, case_of
 from tests.actors.table import Table
 
@@ -82,7 +83,8 @@ def case(name: str) -> Case:
     """An example as a job."""
     makers = {
         "mlp": mlp, "counter": counter, "phases": phases, "folds": folds, "kept": kept,
-        "alphabet": alphabet, "wide": wide,
+        "alphabet": alphabet, "wide": wide, "layered": programs.layered,
+        "many outputs": programs.many_outputs, "extremes": programs.extremes,
     }  # fmt: skip
     return case_of(makers[name]())
 
