@@ -14,7 +14,9 @@ from protocol.spec.trace import Levels, Trace, Tree
 from protocol.spec.types import Array, DType
 from tests.actors.case import Case, trace_of
 from tests.actors.liars import Lie, one_bit_in
-from tests.actors.table import Where
+
+Where = tuple[Tree, int, int]
+"""A tree of a trace: its kind, the step, the item."""
 
 
 def run_of(case: Case, **changes: object) -> Trace:

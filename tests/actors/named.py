@@ -38,12 +38,14 @@ class Named:
     """A liar: the program of its job, what it claims, its fault, the last node of its dispute.
 
     ``ends.index`` is the node's number at its level: a leaf, or what the liar cannot reveal.
+    ``refused`` is the error that its last answer meets, if it has one to try.
     """
 
     program: str
     lie: Lie
     fault: Fault
     ends: Place
+    refused: str = ""
 
 
 def _block(operation: int, block: int = 0, step: int = 1) -> Place:
@@ -92,38 +94,50 @@ NAMED: Final[Mapping[str, Named]] = {
         "counter", forgers.garbage_root, SILENT, Place(Tree.STATES, 0, 0, 0)
     ),
     "a garbage trace root of many steps": Named(
-        "alphabet", forgers.garbage_root, SILENT, Place(Tree.STEPS, 0, 0, 0)
+        "alphabet", forgers.garbage_root, SILENT, Place(Tree.STEPS, 0, 0, 0),
+        "WrongNode",
     ),
     "a right trace with a wrong output": Named(
         "layered", liars.wrong_output(1), WRONG, _output(1)
     ),
     # --- padding ---------------------------------------------------------------------------------
     "garbage in the tail of an operation": Named(
-        "counter", liars.garbage_in_the_tail(2, 1), SILENT, _block(1, 0, 3)
+        "counter", liars.garbage_in_the_tail(2, 1), SILENT, _block(1, 0, 3),
+        "DirtyTail",
     ),
     "garbage in the tail of a state": Named(
-        "counter", forgers.garbage_in_a_state(4, 2), SILENT, Place(Tree.STATE_BLOCKS, 4, 2, 0)
+        "counter", forgers.garbage_in_a_state(4, 2), SILENT, Place(Tree.STATE_BLOCKS, 4, 2, 0),
+        "DirtyTail",
     ),
     "garbage in the tail of a filled start": Named(
         "counter", forgers.garbage_in_a_state(0, 2), WRONG, Place(Tree.STATES, 0, 2, 2)
     ),
     "a block in the padding": Named(
-        "layered", forgers.one_block_more(product_of(3)), SILENT, _block(product_of(3))
+        "layered", forgers.one_block_more(product_of(3)), SILENT, _block(product_of(3)),
+        "WrongChildren",
     ),
     "an operation in the padding": Named(
+        "mlp", liars.one_operation_more(0), SILENT, Place(Tree.OPERATIONS, 1, 0, 0),
+        "WrongChildren",
+    ),
+    "an operation beyond the padding": Named(
         "counter", liars.one_operation_more(2), SILENT, Place(Tree.OPERATIONS, 3, 0, 0)
     ),
     "a state in the padding": Named(
-        "counter", forgers.one_state_more(3), SILENT, Place(Tree.STATES, 3, 0, 0)
+        "counter", forgers.one_state_more(3), SILENT, Place(Tree.STATES, 3, 0, 0),
+        "WrongChildren",
     ),
     "a step in the padding": Named(
-        "alphabet", forgers.one_step_more, SILENT, Place(Tree.STEPS, 0, 0, 31)
+        "alphabet", forgers.one_step_more, SILENT, Place(Tree.STEPS, 0, 0, 31),
+        "WrongChildren",
     ),
     "a step in the padding of one reveal": Named(
-        "counter", forgers.one_step_more, SILENT, Place(Tree.STEPS, 0, 0, 0)
+        "counter", forgers.one_step_more, SILENT, Place(Tree.STEPS, 0, 0, 0),
+        "WrongChildren",
     ),
     "an output in the padding": Named(
-        "layered", forgers.one_output_more, SILENT, Place(Tree.OUTPUTS, 0, 0, 0)
+        "layered", forgers.one_output_more, SILENT, Place(Tree.OUTPUTS, 0, 0, 0),
+        "WrongChildren",
     ),
     # --- wrappers --------------------------------------------------------------------------------
     "a tensor wrapper with a wrong count": Named(
@@ -140,7 +154,8 @@ NAMED: Final[Mapping[str, Named]] = {
         "layered", forgers.hidden_operation(0, quantised_of(8)), SILENT, _block(quantised_of(8))
     ),
     "a block without preimage": Named(
-        "layered", forgers.hidden_block(MIDDLE, 2), SILENT, _block(MIDDLE, 2)
+        "layered", forgers.hidden_block(MIDDLE, 2), SILENT, _block(MIDDLE, 2),
+        "WrongNode",
     ),
     "states without preimage": Named(
         "counter", forgers.hidden_states(4), SILENT, Place(Tree.STATES, 4, 0, 0)

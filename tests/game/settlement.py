@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from protocol.spec.constants import ZERO
 from protocol.spec.dispute import CHALLENGE_GAS, CLOSE_GAS, MADE_WHOLE, MOVE_GAS, PROOF_GAS
 from protocol.spec.job import DEAD, TRACE_FACTOR, Deal, Fault, bounty_of, lock_of
 from protocol.spec.limits import DEVNET
@@ -85,9 +84,8 @@ def fallen(
         repaid += gas * deal.gas_price
     for bond in bonds:
         give(bond.who, bond.token, bond.wei(deal))
-    give(DEAD, lock - lock // 3 * 2 - lock // 3 if lock % 3 == 0 else 0, 0)
     burned = -(-lock // 3)
-    out[DEAD] = (burned, 0)
+    give(DEAD, burned, 0)
     give(deal.client, lock - burned - third, 0)
     give(provider, -lock, -repaid)
     for who, answers in (answered or {provider: sum(b.answers for b in bonds)}).items():
@@ -148,5 +146,5 @@ class Purses:
         return {who: money for who, money in out.items() if money != NOTHING}
 
     def check(self, *shares: Shares) -> None:
-        """Everybody has exactly these shares, and no contract holds a unit for nobody."""
+        """Everybody has exactly these shares: nothing more, nothing less, nobody else."""
         assert self.gained() == together(*shares)
