@@ -2,15 +2,15 @@
 
 Each is played to the last move, in the twin and on a chain, by tests/game/test_named_liars.py; the
 money of every party is compared with what the rules promise.  Those that are no matter of a trace
-have tests of their own beside it:
+have modules of their own beside it, test_named_liars_*.py:
 
-- silence at each move: ``test_silence__...`` (a whole dispute's worth of moves);
-- a stranger who opens, an old attempt's moves and proofs against a new claim, a Sybil that copies
-  a proof, a colluder who challenges first, two honest challengers, a liar that opens at once,
-  reveals through a proxy, payees who cannot be paid, 300 outputs, weights of +-32768:
-  tests/game/test_named_liars_*.py;
-- false challengers at each depth of each tree, stalling ones, 500 at once: test_named_stallers.py,
-  test_named_crowd.py.
+- silence: at each move of a whole dispute;
+- claims: a stranger who opens, an old attempt's moves and proofs against a new claim;
+- rivals: two honest challengers, a colluder who challenges first, a Sybil that copies a proof;
+- stallers: false challengers at each depth of each tree, as slow as their clocks allow;
+- crowd: 500 false challengers at once against one provider;
+- edges: a liar that opens at once before a thousand steps, reveals through a proxy, payees who
+  cannot be paid, 300 outputs, weights of +-32768.
 
 A price ramp has one value until ramps exist, and accepting names the terms by their hash: after a
 reorganisation it takes that job or none (tests/contracts/test_attacks.py).
@@ -72,6 +72,9 @@ NAMED: Final[Mapping[str, Named]] = {
     ),
     "a skipped layer": Named(
         "layered", forgers.skipped(MIDDLE, MIDDLE - 3), WRONG, _block(MIDDLE)
+    ),
+    "a number in a state that no slice write made": Named(
+        "counter", liars.wrong_state(4, 2, 8), WRONG, Place(Tree.STATE_BLOCKS, 4, 2, 0)
     ),
     "lower precision: eight bits for sixteen": Named(
         "layered", forgers.eight_bits(_EVERY_ROW), WRONG, _block(quantised_of(0))

@@ -24,7 +24,7 @@ class StrictTable(ChainTable):
     """Sends what the twin refuses too: the contract reverts with the same error.
 
     ``spent`` is the gas of each sender's transactions, ``answered`` the answers that each
-    challenge was charged.
+    challenge was charged, ``log`` the accepted moves: name, arguments, sender.
     """
 
     def __init__(self, world: Market, of: Case, claimed: Trace, *, nonce: int = 1) -> None:
@@ -32,6 +32,7 @@ class StrictTable(ChainTable):
         self.answered: Counter[int] = Counter()
         self.tokens: dict[int, int] = {}
         self.refusals: list[str] = []
+        self.log: list[tuple[str, tuple[Any, ...], bytes | None]] = []
         parties = (world.provider, world.client, world.rival, world.keeper, world.stranger)
         self.purses = Purses(world, parties)
         super().__init__(world, of, claimed, nonce=nonce)
@@ -47,6 +48,7 @@ class StrictTable(ChainTable):
                 self.send(name, *arguments, who=who)
             self.now = max(self.now, self._chain_time())
             raise
+        self.log.append((name, arguments, who))
         if name == "challenge":
             self.tokens[result] = 0 if opened else first_bond(self.deal)
         elif name in ANSWERS:
@@ -75,7 +77,7 @@ class NextAttempt(StrictTable):
         world = self.world = first.world
         self.terms, self.deal = first.terms, first.deal
         self.spent, self.answered, self.tokens = Counter(), Counter(), {}
-        self.refusals, self.gas = [], []
+        self.refusals, self.gas, self.log = [], [], []
         self.accounts, self.purses = first.accounts, first.purses
         world.accept(self.terms, world.rival)
         root = trees.list_root(claimed.outputs)
