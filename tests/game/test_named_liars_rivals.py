@@ -8,16 +8,15 @@ import pytest
 
 from protocol.spec.dispute import Wait
 from protocol.spec.errors import MoveRefused
-from protocol.spec.job import Fault, JobStatus
-from protocol.spec.referee import Proof
+from protocol.spec.job import DEAD, Fault, JobStatus
 from protocol.spec.strategy import Move, Prove
 from protocol.spec.trace import Trace
 from tests.actors.case import Case
 from tests.actors.challenger import Challenger, play
 from tests.actors.named import NAMED
 from tests.actors.provider import Provider, Stubborn
-from tests.contracts.market import Market, address, terms_tuple
-from tests.game.onchain import encoded
+from tests.contracts.market import Market, address
+from tests.game.calldata import call_of
 from tests.game.settlement import defeated, fallen
 from tests.game.strict import StrictTable, play_all
 from tests.game.world import case
@@ -107,8 +106,7 @@ def test_colluder__alone__is_why_a_watchtower_opens_its_own(world: Market) -> No
     assert Stubborn(claimed, liar).answer(table, number)
     table.silence(number)
     table.move("timeout_challengers", [number], who=closer)
-    burned = table.game.credits[bytes.fromhex("dead".rjust(40, "0"))]
-    assert burned[0] >= table.tokens[number] // 5
+    assert table.game.credits[DEAD][0] >= table.tokens[number] // 5 > 0
     assert table.refused("challenge", who=address(world.keeper)) == "TooLate"
 
 
@@ -122,9 +120,7 @@ def test_sybil__copies_the_proof_as_a_stranger__earns_nothing(world: Market) -> 
     me, liar = address(world.keeper), address(world.provider)
     number = table.move("challenge", who=me)
     proof = to_the_proof(table, number, Challenger(of, me), Stubborn(claimed, liar))
-    data = world.game.prove.encode_input(
-        table.claim_id, number, terms_tuple(table.terms), int(proof.kind), encoded(proof.proof)
-    )
+    data = call_of(table, number, proof)
     table.now += 1
     world.at(table.now)
     mine, copy = in_one_block(world, data, [(world.keeper, 2), (world.client, 20)])
@@ -188,7 +184,7 @@ def in_one_block(world: Market, data: str, senders: list[tuple[Any, int]]) -> li
         for account, tip in senders:
             message = {
                 "from": account.address, "to": world.game.address, "data": data,
-                "gas": hex(3_000_000), "maxFeePerGas": hex(100 * 10**9),
+                "gas": hex(3_000_000), "maxFeePerGas": hex((50 + tip) * 10**9),
                 "maxPriorityFeePerGas": hex(tip * 10**9),
             }  # fmt: skip
             hashes.append(rpc("eth_sendTransaction", [message])["result"])
@@ -196,11 +192,3 @@ def in_one_block(world: Market, data: str, senders: list[tuple[Any, int]]) -> li
     finally:
         rpc("evm_setAutomine", [True])
     return [rpc("eth_getTransactionReceipt", [each])["result"] for each in hashes]
-
-
-def call_of(table: StrictTable, number: int, move: Move) -> str:
-    """A move as calldata."""
-    return ""
-
-
-_ = Proof
