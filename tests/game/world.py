@@ -22,6 +22,7 @@ from protocol.spec.job import Deal, JobTerms
 from protocol.spec.limits import DEVNET, GWEI
 from protocol.spec.trace import AnyTrace, Tree
 from protocol.spec.types import DType, Init, InitKind, Kind, Slot, Template
+from tests.actors import programs
 from tests.actors.case import AnyCase, Case, case_of
 from tests.actors.table import Table
 
@@ -81,7 +82,8 @@ def case(name: str) -> Case:
     """An example as a job."""
     makers = {
         "mlp": mlp, "counter": counter, "phases": phases, "folds": folds, "kept": kept,
-        "alphabet": alphabet, "wide": wide,
+        "alphabet": alphabet, "wide": wide, "layered": programs.layered,
+        "many outputs": programs.many_outputs, "extremes": programs.extremes,
     }  # fmt: skip
     return case_of(makers[name]())
 

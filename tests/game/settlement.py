@@ -1,0 +1,150 @@
+"""Where the money must be when a dispute is over: for every party, in tokens and wei.
+
+Two sides that know nothing of each other: ``Purses`` reads what a party has on chain, ``fallen``
+and ``stood`` add up what the rules promise, from the terms alone.  A party is an address; what is
+compared is what it was credited (by market, registry and game) and its free stake, since a moment.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from protocol.spec.dispute import CHALLENGE_GAS, CLOSE_GAS, MADE_WHOLE, MOVE_GAS, PROOF_GAS
+from protocol.spec.job import DEAD, TRACE_FACTOR, Deal, Fault, bounty_of, lock_of
+from protocol.spec.limits import DEVNET
+from tests.contracts.market import Market, address
+
+Money = tuple[int, int]
+"""Tokens and wei."""
+
+Shares = Mapping[bytes, Money]
+
+NOTHING: Final = (0, 0)
+
+BOND_WEI_GAS: Final = 22 * MOVE_GAS + CLOSE_GAS * 5 // 4
+"""Gas that the native part of a bond prepays: 22 answers, and a closing of which a fifth burns."""
+
+
+def _sum(a: Money, b: Money) -> Money:
+    return a[0] + b[0], a[1] + b[1]
+
+
+def _fifth(amount: int) -> int:
+    return -(-amount // 5)
+
+
+@dataclass(frozen=True)
+class Bond:
+    """One challenge in numbers: who, the tokens of its bond, the answers that it was charged."""
+
+    who: bytes
+    token: int
+    answers: int
+
+    def wei(self, deal: Deal) -> int:
+        """What is left of its native part."""
+        return (BOND_WEI_GAS - self.answers * MOVE_GAS) * deal.gas_price
+
+
+def first_bond(deal: Deal) -> int:
+    """Tokens of a bond before the claim is open."""
+    return TRACE_FACTOR * deal.price_ceiling
+
+
+def fallen(
+    deal: Deal,
+    provider: bytes,
+    fault: Fault,
+    bonds: Sequence[Bond],
+    *,
+    answered: Mapping[bytes, int] | None = None,
+) -> Shares:
+    """A claim was rejected while ``bonds``, in order of opening, stood; all of them collected.
+
+    A third of the lock burns; a third goes to challengers: the earliest gets it, less a 32nd part
+    for each of at most 8 others; the client has the rest.  Wei of the lock repay those challengers
+    their scheduled gas.  ``answered`` says whose account the answers were paid to (the provider's).
+    """
+    out: defaultdict[bytes, Money] = defaultdict(lambda: NOTHING)
+
+    def give(who: bytes, token: int, wei: int) -> None:
+        out[who] = _sum(out[who], (token, wei))
+
+    lock, _ = lock_of(deal, DEVNET.schedule)
+    third, premium = lock // 3, lock // 3 // 32
+    others = bonds[1 : 1 + MADE_WHOLE]
+    repaid = 0
+    for k, bond in enumerate([bonds[0], *others]):
+        gas = 2 * bond.answers * MOVE_GAS + CHALLENGE_GAS
+        gas += PROOF_GAS if k == 0 and fault is Fault.WRONG else 0
+        give(bond.who, premium if k else third - premium * len(others), gas * deal.gas_price)
+        repaid += gas * deal.gas_price
+    for bond in bonds:
+        give(bond.who, bond.token, bond.wei(deal))
+    burned = -(-lock // 3)
+    give(DEAD, burned, 0)
+    give(deal.client, lock - burned - third, 0)
+    give(provider, -lock, -repaid)
+    for who, answers in (answered or {provider: sum(b.answers for b in bonds)}).items():
+        give(who, 0, answers * MOVE_GAS * deal.gas_price)
+    return out
+
+
+def defeated(deal: Deal, provider: bytes, closer: bytes, bonds: Iterable[Bond]) -> Shares:
+    """These challenges ran out of time: a fifth of each burns, the closer is paid, the provider
+    has the answers' pay and the rest."""
+    out: defaultdict[bytes, Money] = defaultdict(lambda: NOTHING)
+    for bond in bonds:
+        wei = bond.wei(deal)
+        bounty, paid = CLOSE_GAS * deal.gas_price, bond.answers * MOVE_GAS * deal.gas_price
+        out[DEAD] = _sum(out[DEAD], (_fifth(bond.token), _fifth(wei)))
+        out[closer] = _sum(out[closer], (0, bounty))
+        rest = (bond.token - _fifth(bond.token), wei - _fifth(wei) - bounty + paid)
+        out[provider] = _sum(out[provider], rest)
+    return out
+
+
+def finalized(deal: Deal, provider: bytes) -> Shares:
+    """The provider finalized its own claim: the price, and the client's bounty.  Its lock, which
+    was not counted while it was locked, is free again."""
+    return {provider: (deal.price_ceiling, bounty_of(deal, DEVNET.schedule))}
+
+
+def together(*shares: Shares) -> dict[bytes, Money]:
+    """The sum of several."""
+    out: dict[bytes, Money] = {}
+    for part in shares:
+        for who, money in part.items():
+            out[who] = _sum(out.get(who, NOTHING), money)
+    return {who: money for who, money in out.items() if money != NOTHING}
+
+
+class Purses:
+    """What each party has, and what it had when this was made (before the job was posted)."""
+
+    def __init__(self, world: Market, parties: Iterable[Any]) -> None:
+        self.world = world
+        self.parties = [*(address(p) for p in parties), DEAD]
+        self._before = {who: self._has(who) for who in self.parties}
+
+    def _has(self, who: bytes) -> Money:
+        at = "0x" + who.hex()
+        sums = [self.world.free(at)]
+        for contract in (self.world.market, self.world.registry, self.world.game):
+            sums.append(self.world.owed(at, contract))
+        return sum(s[0] for s in sums), sum(s[1] for s in sums)
+
+    def gained(self) -> dict[bytes, Money]:
+        """Since then, without those who have what they had."""
+        out = {}
+        for who in self.parties:
+            old, new = self._before[who], self._has(who)
+            out[who] = (new[0] - old[0], new[1] - old[1])
+        return {who: money for who, money in out.items() if money != NOTHING}
+
+    def check(self, *shares: Shares) -> None:
+        """Everybody has exactly these shares: nothing more, nothing less, nobody else."""
+        assert self.gained() == together(*shares)

@@ -1,0 +1,194 @@
+"""Several challengers of one lie: who is rewarded, who is made whole, who loses a bond."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from protocol.spec.dispute import Wait
+from protocol.spec.errors import MoveRefused
+from protocol.spec.job import DEAD, Fault, JobStatus
+from protocol.spec.strategy import Move, Prove
+from protocol.spec.trace import Trace
+from tests.actors.case import Case
+from tests.actors.challenger import Challenger, play
+from tests.actors.named import NAMED
+from tests.actors.provider import Provider, Stubborn
+from tests.contracts.market import Market, address
+from tests.game.calldata import call_of
+from tests.game.settlement import defeated, fallen
+from tests.game.strict import StrictTable, play_all
+from tests.game.world import case
+
+pytestmark = pytest.mark.chain
+
+LIAR = NAMED["one flipped bit in one element of a middle layer"]
+
+
+def lied(world: Market) -> tuple[StrictTable, Case, Trace]:
+    """A claim with one flipped bit."""
+    of = case(LIAR.program)
+    claimed = LIAR.lie(of)
+    return StrictTable(world, of, claimed), of, claimed
+
+
+def to_the_proof(
+    table: StrictTable, number: int, challenger: Challenger, provider: Provider
+) -> Prove:
+    """Plays to where the challenger's next move is the proof, and gives it."""
+    for _ in range(60):
+        if table.challenge_of(number).wait is not Wait.CHALLENGER:
+            assert provider.answer(table, number)
+            continue
+        move: Move = challenger.moves(table, number)[0]
+        if isinstance(move, Prove):
+            return move
+        table.make(number, move, challenger.address)
+    raise AssertionError("no proof after 60 moves")
+
+
+def test_two_honest_challengers__the_later_proves__the_earlier_is_rewarded(world: Market) -> None:
+    """Whoever sends the proof, and however far the other came: the second is made whole."""
+    table, of, claimed = lied(world)
+    one, two, liar = (address(a) for a in (world.keeper, world.rival, world.provider))
+    first = table.move("challenge", who=one)
+    second = table.move("challenge", who=two)
+    # The second is always a move ahead.
+    players = {second: Challenger(of, two), first: Challenger(of, one)}
+    play_all(table, players, Stubborn(claimed, liar))
+    assert table.claim.fault is Fault.WRONG
+    assert [name for name, *_ in table.log if name == "prove"] == ["prove"]
+    table.collect(first)
+    table.collect(second)
+    table.purses.check(fallen(table.deal, liar, Fault.WRONG, table.bonds(first, second)))
+    reward, consolation = table.claim.payouts
+    assert reward.token > 30 * consolation.token > 0
+    for line in (reward, consolation):
+        assert table.spent[line.to] * table.deal.gas_price <= line.native, "made whole"
+
+
+def test_colluder__challenges_first_and_abandons__the_honest_one_wins_all_the_same(
+    world: Market,
+) -> None:
+    """Its bond is gone, a fifth of it burned; who relied on it could not challenge any more."""
+    table, of, claimed = lied(world)
+    colluder, honest, liar = (address(a) for a in (world.rival, world.keeper, world.provider))
+    abandoned = table.move("challenge", who=colluder)
+    own = table.move("challenge", who=honest)
+    provider, challenger = Stubborn(claimed, liar), Challenger(of, honest)
+    assert provider.answer(table, own)
+    # The window passes; the honest one goes on within its own clock.
+    table.wait_until(table.claim.window_until)
+    assert table.refused("challenge", who=address(world.client)) == "TooLate"
+    challenger.move(table, own)
+    assert provider.answer(table, own)
+    table.silence(abandoned)
+    closer = address(world.stranger)
+    table.move("timeout_challengers", [abandoned], who=closer)
+    with world.reverts("Held", world.key(table.terms), 1):
+        world.market.finalize(*world.args(table.terms), {"from": world.provider})
+    play(table, own, challenger, provider)
+    assert table.claim.fault is Fault.WRONG
+    assert table.refused_collect(abandoned) == "NotLive"
+    table.collect(own)
+    table.purses.check(
+        defeated(table.deal, liar, closer, table.bonds(abandoned)),
+        fallen(table.deal, liar, Fault.WRONG, table.bonds(own)),
+    )
+
+
+def test_colluder__alone__is_why_a_watchtower_opens_its_own(world: Market) -> None:
+    """A lie that only its friend challenged stands, at the price of the friend's bond."""
+    table, of, claimed = lied(world)
+    colluder, liar, closer = (address(a) for a in (world.rival, world.provider, world.stranger))
+    number = table.move("challenge", who=colluder)
+    assert Stubborn(claimed, liar).answer(table, number)
+    table.silence(number)
+    table.move("timeout_challengers", [number], who=closer)
+    assert table.game.credits[DEAD][0] >= table.tokens[number] // 5 > 0
+    assert table.refused("challenge", who=address(world.keeper)) == "TooLate"
+
+
+# --- the Sybil -----------------------------------------------------------------------------------
+
+
+def test_sybil__copies_the_proof_as_a_stranger__earns_nothing(world: Market) -> None:
+    """The same calldata, in the same block, for a higher tip: it lands first and changes nothing
+    but who pays for it."""
+    table, of, claimed = lied(world)
+    me, liar = address(world.keeper), address(world.provider)
+    number = table.move("challenge", who=me)
+    proof = to_the_proof(table, number, Challenger(of, me), Stubborn(claimed, liar))
+    data = call_of(table, number, proof)
+    table.now += 1
+    world.at(table.now)
+    mine, copy = in_one_block(world, data, [(world.keeper, 2), (world.client, 20)])
+    assert (mine["status"], copy["status"]) == ("0x0", "0x1")
+    assert int(copy["transactionIndex"], 16) == 0
+    table.game.prove(table.claim_id, number, proof.kind, proof.proof, now=table.now)
+    assert world.status(table.terms) is JobStatus.OPEN
+    table.collect(number)
+    table.purses.check(fallen(table.deal, liar, Fault.WRONG, table.bonds(number)))
+
+
+def test_sybil__copies_the_whole_play__cannot_lead_anothers_challenge(world: Market) -> None:
+    """The moves that lead to the proof are the challenger's alone."""
+    table, of, claimed = lied(world)
+    me, liar = address(world.keeper), address(world.provider)
+    number = table.move("challenge", who=me)
+    challenger, provider = Challenger(of, me), Stubborn(claimed, liar)
+    # Another's dispute has shown every node: the rest of the way is one call.
+    other = table.move("challenge", who=address(world.rival))
+    to_the_proof(table, other, Challenger(of, address(world.rival)), provider)
+    moves = [call_of(table, number, move) for move in challenger.moves(table, number)]
+    assert len(moves) >= 5
+    for thief in (world.rival, world.client, world.provider):
+        with world.reverts("NotChallenger", thief, world.keeper):
+            world.game.play(moves, {"from": thief})
+    receipt = world.game.play(moves, {"from": world.keeper})
+    assert receipt.events["ClaimFell"]["number"] == number
+    reward = world.owed(world.keeper, world.registry)
+    lock, _ = world.lock(table.terms)
+    assert reward[0] == lock // 3 - lock // 3 // 32
+
+
+def test_sybil__with_a_challenge_of_its_own__proves_and_is_second_all_the_same(
+    world: Market,
+) -> None:
+    """It copies every move on its own number, one ahead, and its own proof ends the claim: the
+    reward is the earliest challenger's."""
+    table, of, claimed = lied(world)
+    me, sybil, liar = (address(a) for a in (world.keeper, world.rival, world.provider))
+    provider = Stubborn(claimed, liar)
+    first = table.move("challenge", who=me)
+    copy = table.move("challenge", who=sybil)
+    honest = Challenger(of, me)
+    to_the_proof(table, first, honest, provider)
+    to_the_proof(table, copy, Challenger(of, sybil), provider)
+    Challenger(of, sybil).move(table, copy)
+    assert table.claim.fault is Fault.WRONG
+    with pytest.raises(MoveRefused, match="HasFallen"):
+        honest.move(table, first)
+    table.collect(first)
+    table.collect(copy)
+    table.purses.check(fallen(table.deal, liar, Fault.WRONG, table.bonds(first, copy)))
+
+
+def in_one_block(world: Market, data: str, senders: list[tuple[Any, int]]) -> list[Any]:
+    """The same call of several, each with its tip in gwei, mined together; the receipts."""
+    rpc = world.brownie.web3.provider.make_request
+    rpc("evm_setAutomine", [False])
+    try:
+        hashes = []
+        for account, tip in senders:
+            message = {
+                "from": account.address, "to": world.game.address, "data": data,
+                "gas": hex(3_000_000), "maxFeePerGas": hex((50 + tip) * 10**9),
+                "maxPriorityFeePerGas": hex(tip * 10**9),
+            }  # fmt: skip
+            hashes.append(rpc("eth_sendTransaction", [message])["result"])
+        rpc("evm_mine", [])
+    finally:
+        rpc("evm_setAutomine", [True])
+    return [rpc("eth_getTransactionReceipt", [each])["result"] for each in hashes]
