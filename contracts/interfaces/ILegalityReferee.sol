@@ -31,6 +31,10 @@ enum Illegality {
 /// has a wrong length or lacks a part that it needs reverts with a named error; running out of gas
 /// reverts too. So only a decision returns.
 interface ILegalityReferee {
+    /// @notice Reading a descriptor ended neither well nor with an error of the decoder: the call
+    /// had too little gas.
+    error DecodingStopped();
+
     /// @notice True if `proof` (`abi.encode` of the struct that goes with `kind`) shows that the
     /// job is illegal, false if what it shows is legal.
     function illegal(Task calldata task, Illegality kind, bytes calldata proof)

@@ -116,7 +116,7 @@ struct TensorCase {
     bool isInput;
     uint256 index;
     Leaf declaration;
-    bytes meta;
+    bytes32[2] meta;
     bytes32 root;
     bytes32[] siblings;
 }
