@@ -18,12 +18,7 @@ import requests
 from protocol.spec.errors import AssayError
 from scripts import config, evm, tools
 
-AT: Final = "0x" + "c0de" * 10
-"""Where the code is laid."""
-
 SECONDS: Final = 300
-OUT_OF_GAS: Final = "out of gas"
-NO_DATA: Final = ""
 
 
 class BuildFailed(AssayError):
@@ -74,20 +69,31 @@ class Caller:
     def __init__(self, url: str) -> None:
         self._url = url
         self._session = requests.Session()
+        self._laid = 0
 
-    def call(self, code: str, data: bytes, gas: int) -> Answer:
-        """One call of ``code`` with at most ``gas``."""
-        message = {"to": AT, "data": "0x" + data.hex(), "gas": hex(gas)}
-        request = {
-            "jsonrpc": "2.0", "id": 1, "method": "eth_call",
-            "params": [message, "latest", {AT: {"code": code}}],
-        }  # fmt: skip
+    def _ask(self, method: str, *params: Any) -> dict[str, Any]:
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         answer: dict[str, Any] = self._session.post(self._url, json=request, timeout=SECONDS).json()
+        return answer
+
+    def lay(self, code: str) -> str:
+        """Gives a new address this code."""
+        self._laid += 1
+        at = f"0xc0de{self._laid:036x}"
+        answer = self._ask("anvil_setCode", at, code)
+        if "error" in answer:
+            raise NodeAnswer(f"got {answer['error']}; code at {at} is wanted")
+        return at
+
+    def call(self, at: str, data: bytes, gas: int) -> Answer:
+        """One call with at most ``gas``."""
+        message = {"to": at, "data": "0x" + data.hex(), "gas": hex(gas)}
+        answer = self._ask("eth_call", message, "latest")
         if "result" in answer:
             return Answer(True, bytes.fromhex(answer["result"][2:]))
         error = answer["error"]
         text = str(error.get("message")).lower()
-        if OUT_OF_GAS in text or "outofgas" in text:
+        if "outofgas" in text.replace(" ", "") or "memoryoog" in text:
             return Answer(False, b"", out_of_gas=True)
         if "revert" not in text:
             raise NodeAnswer(f"got {error}; a result or a revert is wanted")
