@@ -292,7 +292,7 @@ contract TraceReferee is ITraceReferee {
         Header memory h = TraceProofs.program(c, p.program);
         bytes32 outputs = p.program.tables[uint256(TraceProofs.Table.OUTPUTS)];
         TraceProofs.leaf(TAG_OUTPUTS, p.output, c.index, h.outputs, outputs);
-        uint256 n = uint256(bytes32(p.output.data[0:32]));
+        uint256 n = ProgramDecoder.output(p.output.data);
         bytes32 states = p.program.tables[uint256(TraceProofs.Table.STATES)];
         TraceProofs.leaf(TAG_STATE, p.state, n, h.states, states);
         (Decl memory d,,) = ProgramDecoder.state(p.state.data);

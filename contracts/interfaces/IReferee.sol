@@ -6,8 +6,9 @@ import {Context, Proof, Tree} from "../types/Dispute.sol";
 /// @title Whether a proof holds
 /// @notice Pure functions of the terms, the committed roots and the proof: a referee holds neither
 /// state nor money. A proof of something else than was asked, of another place, of a wrong length
-/// or with anything left over reverts with a named error; running out of gas reverts too. So only
-/// a decision returns.
+/// or with anything left over reverts with a named error; running out of gas reverts too, and bytes
+/// that are the encoding of no proof revert as the compiler's decoder does, without data. So only a
+/// decision returns. A part that the decision does not need is not looked at.
 interface IReferee {
     /// @notice The proof is about another place than the challenge has reached.
     error WrongPlace(uint256 got, uint256 wanted);

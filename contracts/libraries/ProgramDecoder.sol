@@ -183,6 +183,12 @@ library ProgramDecoder {
         return (d, InitKind(w >> 248), int64(uint64(w)));
     }
 
+    /// @notice State number of an output, as its leaf holds it: one word.
+    function output(bytes calldata data) internal pure returns (uint256) {
+        _wantLength(data.length, WORD);
+        return _word(_start(data));
+    }
+
     /// @notice Head of a phase: one word.
     function phase(bytes calldata data)
         internal
@@ -267,6 +273,13 @@ library ProgramDecoder {
         if (at != end) revert WrongLength(data.length, data.length + at - end);
         _code(t.preAt, t.preCount);
         _code(t.postAt, t.postCount);
+    }
+
+    /// @notice The first two words of a template's head; nothing else of it is read.
+    function templateHead(bytes calldata data) internal pure returns (uint256, uint256) {
+        uint256 at = _start(data);
+        _need(at + 3 * WORD, at + data.length, data);
+        return (_word(at), _word(at + WORD));
     }
 
     /// @notice Dtype and element count of the operand in slot `k`.

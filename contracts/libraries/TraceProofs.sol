@@ -121,8 +121,7 @@ library TraceProofs {
 
     /// @notice Bytes of a template's output, and base-2 logarithm of those of an element.
     function outputSize(bytes calldata template) internal pure returns (uint256, uint256) {
-        uint256 head = uint256(bytes32(template[0:32]));
-        uint256 shape = uint256(bytes32(template[32:64]));
+        (uint256 head, uint256 shape) = ProgramDecoder.templateHead(template);
         return sizeOf(uint8(head >> 240), uint8(head >> 224), shape);
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -14,11 +13,10 @@ from hypothesis import strategies as st
 
 from protocol.spec import f32
 from protocol.spec.f32 import F
-from tests.spec import model
+from tests.spec import float_cases, model
 from tests.spec.registers import bits, floats
 
 PATTERNS = st.one_of(st.sampled_from(model.F_VALUES), st.integers(0, 0xFFFFFFFF))
-PAIRS = tuple(itertools.product(model.F_VALUES, repeat=2))
 RANDOM = 24_000
 
 Soft = Callable[..., soft.Float32]
@@ -39,26 +37,8 @@ def from_soft(x: soft.Float32) -> int:
 
 
 def pairs(seed: int) -> list[tuple[int, int]]:
-    """All pairs of special values, random patterns, and pairs made to cancel, to be swallowed, to
-    tie, and to give subnormal products and quotients."""
-    rng = np.random.default_rng(seed)
-
-    def words(n: int) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
-        return rng.integers(0, 1 << 32, n, np.uint32)
-
-    n = RANDOM // 4
-    a, b = words(2 * n), words(2 * n)
-    near = words(n)
-    close = near + rng.integers(-4, 5, n).astype(np.uint32) ^ (words(n) & np.uint32(model.SIGN))
-    # Few mantissa bits and exponents up to 30 apart: many ties and exact results.
-    coarse = words(n) & np.uint32(0xBFFC0003)
-    shifted = coarse + (rng.integers(-30, 31, n).astype(np.int64) << 23).astype(np.uint32)
-    # Exponents that add up to about -127, or differ by it.
-    low = words(n) & np.uint32(0x807FFFFF) | rng.integers(0, 80, n, np.uint32) << np.uint32(23)
-    other = words(n) & np.uint32(0x807FFFFF) | rng.integers(40, 230, n, np.uint32) << np.uint32(23)
-    left = np.concatenate([a, near, coarse, low])
-    right = np.concatenate([b, close, shifted, other])
-    return [*PAIRS, *zip(left.tolist(), right.tolist(), strict=True)]
+    left, right = float_cases.pairs(seed, RANDOM)
+    return list(zip(left.tolist(), right.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("name", BINARY)
@@ -84,12 +64,8 @@ def test_arithmetic__special_pairs_and_random_bits__equals_exact_fractions(name:
 
 
 def singles(seed: int) -> list[int]:
-    rng = np.random.default_rng(seed)
-    patterns = rng.integers(0, 1 << 32, RANDOM, np.uint32).tolist()
-    squares = (rng.integers(1, 1 << 12, 2000) ** 2).astype(np.float32)
-    near_squares = squares.view(np.uint32).astype(np.int64)[:, None] + np.arange(-1, 2)
-    halves = (rng.integers(-(1 << 22), 1 << 22, 4000) / 2).astype(np.float32).view(np.uint32)
-    return [*model.F_VALUES, *patterns, *near_squares.ravel().tolist(), *halves.tolist()]
+    cases: list[int] = float_cases.singles(seed, RANDOM).tolist()
+    return cases
 
 
 def test_sqrt__special_and_random_bits__equals_softfloat_and_fractions() -> None:
@@ -134,9 +110,7 @@ def test_to_int__out_of_range__saturates_and_nan_is_0(pattern: int, integer: int
 
 
 def test_from_int__extremes_ties_and_random__equals_softfloat() -> None:
-    rng = np.random.default_rng(6)
-    wide = rng.integers(-(1 << 63), (1 << 63) - 1, RANDOM, np.int64)
-    cases = [*model.I_VALUES, *(wide >> rng.integers(0, 63, RANDOM)).tolist()]
+    cases = float_cases.integers(6, RANDOM).tolist()
     got = bits(f32.from_int(np.array(cases, np.int64)))
     assert got == [from_soft(soft.i64_to_f32(soft.Int64.from_int(n))) for n in cases]
 

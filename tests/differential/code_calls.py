@@ -1,0 +1,107 @@
+"""Calls of code that no chain holds: a contract is built by forge and laid over an address.
+
+So a test can call the real contracts, or a broken copy of them, without deploying anything.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+
+from protocol.spec.errors import AssayError
+from scripts import config, evm, tools
+
+SECONDS: Final = 300
+
+
+class BuildFailed(AssayError):
+    """forge did not build the contracts."""
+
+
+class NodeAnswer(AssayError):
+    """The node answered with something that is neither a result nor a revert."""
+
+
+def built(root: Path, *contracts: str) -> dict[str, str]:
+    """Runtime code of contracts by name; each is the file of its name under ``contracts/``."""
+    folder = root / "build" / "calls"
+    command: list[str | Path] = [tools.forge(), "build", "--root", root]
+    command += ["--out", folder / "out", "--cache-path", folder / "cache"]
+    command += [root / "contracts" / f"{path}.sol" for path in contracts]
+    done = subprocess.run(
+        command, cwd=root, capture_output=True, text=True, timeout=SECONDS, check=False,
+        env=config.child_environment({"HOME": str(folder)}),
+    )  # fmt: skip
+    if done.returncode:
+        raise BuildFailed(f"got {(done.stdout + done.stderr)[-3000:]}; a build is wanted")
+    codes = {}
+    for name in (Path(path).name for path in contracts):
+        artifact = json.loads((folder / "out" / f"{name}.sol" / f"{name}.json").read_text())
+        codes[name] = artifact["deployedBytecode"]["object"]
+    return codes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call gave: its result; or, if it reverted, the data of the error, and whether all gas
+    was used up."""
+
+    ok: bool
+    data: bytes
+    out_of_gas: bool = False
+
+    @property
+    def selector(self) -> str:
+        """Of the error; '' for a revert without data."""
+        return self.data[:4].hex()
+
+
+class Caller:
+    """Sends calls to one node."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._session = requests.Session()
+        self._laid = 0
+
+    def _ask(self, method: str, *params: Any) -> dict[str, Any]:
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer: dict[str, Any] = self._session.post(self._url, json=request, timeout=SECONDS).json()
+        return answer
+
+    def lay(self, code: str) -> str:
+        """Gives a new address this code."""
+        self._laid += 1
+        at = f"0xc0de{self._laid:036x}"
+        answer = self._ask("anvil_setCode", at, code)
+        if "error" in answer:
+            raise NodeAnswer(f"got {answer['error']}; code at {at} is wanted")
+        return at
+
+    def call(self, at: str, data: bytes, gas: int) -> Answer:
+        """One call with at most ``gas``."""
+        message = {"to": at, "data": "0x" + data.hex(), "gas": hex(gas)}
+        answer = self._ask("eth_call", message, "latest")
+        if "result" in answer:
+            return Answer(True, bytes.fromhex(answer["result"][2:]))
+        error = answer["error"]
+        text = str(error.get("message")).lower()
+        if "outofgas" in text.replace(" ", "") or "memoryoog" in text:
+            return Answer(False, b"", out_of_gas=True)
+        if "revert" not in text:
+            raise NodeAnswer(f"got {error}; a result or a revert is wanted")
+        return Answer(False, bytes.fromhex(str(error.get("data") or "0x")[2:]))
+
+
+@contextmanager
+def caller() -> Iterator[Caller]:
+    """An Anvil that takes calls of any size and any gas."""
+    with evm.anvil("--gas-limit", str(10**13), "--no-request-size-limit") as node:
+        yield Caller(node.url)
