@@ -9,6 +9,7 @@ from __future__ import annotations
 from protocol.hashing.roots import (
     Buffer,
     block_leaves,
+    block_levels,
     block_root,
     tensor_root,
     tensors_root,
@@ -20,6 +21,7 @@ __all__ = [
     "Buffer",
     "Hasher",
     "block_leaves",
+    "block_levels",
     "block_root",
     "tensor_root",
     "tensors_root",

@@ -85,6 +85,12 @@ def tree_levels(leaves: Bytes) -> list[Bytes]:
     return kernel.levels(len(leaves), lambda rows: np.copyto(rows, leaves))
 
 
+def block_levels(data: Buffer, threads: int = 1) -> list[list[bytes]]:
+    """The block tree over ``data`` as ``trees.levels_of`` gives it: what a proof is made from."""
+    levels = tree_levels(block_leaves(data, threads))
+    return [[bytes(node) for node in level] for level in levels]
+
+
 def subtree_root(data: Bytes) -> bytes:
     """Block root of at most CHUNK bytes u8[n]."""
     kernel = fast.LOADER.kernel(data.size)

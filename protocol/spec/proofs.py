@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,8 +17,8 @@ from protocol.spec import encoding, trees
 from protocol.spec.constants import BLOCK_BYTES
 from protocol.spec.operations import Scalars
 from protocol.spec.reads import element_reads, runs_of
-from protocol.spec.trace import Levels, Tree, phase_of
-from protocol.spec.types import InitKind, NextKind, Program, Source
+from protocol.spec.trace import Levels, Raw, Tree, phase_of
+from protocol.spec.types import InitKind, NextKind, Program, Ref, Source, Template, TensorDecl
 
 
 class ProgramPart(NamedTuple):
@@ -170,8 +171,16 @@ AnyProof = NamedTuple
 LevelsOf = Callable[[Tree, int, int], Levels]
 """levels_of(tree, step, item): the claimed tree, as far as a proof needs it."""
 
-BytesOf = Callable[[Tree, int, int], bytes]
+BytesOf = Callable[[Tree, int, int], Raw]
 """bytes_of(tree, step, item): bytes of a state (STATES) or an operation (OPERATIONS)."""
+
+TreeOf = Callable[[Raw], Levels]
+"""tree_of(bytes): their block tree."""
+
+
+def block_levels(raw: Raw) -> Levels:
+    """The block tree over bytes, by the specification: some MB a minute."""
+    return trees.levels_of(trees.block_leaves(raw))
 
 
 @dataclass(frozen=True)
@@ -180,29 +189,57 @@ class Prover:
 
     ``levels`` gives the claimed trees: what was revealed of them, and where nothing was, the truth
     (left of the first difference both are the same).  ``data`` gives the true bytes of what a proof
-    reads.  ``constants`` and ``inputs`` are the tensors' bytes.
+    reads: of an element the operands of that one operation.  ``constants`` and ``inputs`` are the
+    tensors' bytes; ``tree`` hashes them (``protocol.hashing.block_levels`` where they are large).
+    Program and constants are hashed once: keep a prover as long as its claim.
     """
 
     program: Program
-    constants: Sequence[bytes]
-    inputs: Sequence[bytes]
+    constants: Sequence[Raw]
+    inputs: Sequence[Raw]
     steps: tuple[int, ...]
     seed: int
     levels: LevelsOf
     data: BytesOf
+    tree: TreeOf = block_levels
 
     # --- parts -----------------------------------------------------------------------------------
 
+    @cached_property
+    def _part(self) -> ProgramPart:
+        return ProgramPart(encoding.encode_header(self.program), encoding.tables(self.program))
+
+    @cached_property
+    def _sections(self) -> encoding.Sections:
+        return encoding.sections(self.program)
+
+    @cached_property
+    def _phases(self) -> Levels:
+        return trees.levels_of(encoding.phase_hashes(self.program))
+
+    @cached_property
+    def _constants(self) -> Levels:
+        return self._wrapped(self.program.constants, self.constants)
+
+    @cached_property
+    def _inputs(self) -> Levels:
+        return self._wrapped(self.program.inputs, self.inputs)
+
+    def _wrapped(self, decls: Sequence[TensorDecl], raws: Sequence[Raw]) -> Levels:
+        pairs = zip(decls, raws, strict=True)
+        return trees.levels_of([trees.wrap(d.dtype, d.shape, self._root(x)) for d, x in pairs])
+
+    def _root(self, raw: Raw) -> bytes:
+        return self.tree(raw)[-1][0]
+
     def part(self) -> ProgramPart:
         """The program's header and tables."""
-        return ProgramPart(encoding.encode_header(self.program), encoding.tables(self.program))
+        return self._part
 
     def _phase(self, step: int) -> PhasePart:
         number, _ = phase_of(self.steps, step - 1)
-        s = encoding.sections(self.program)
-        hashes = encoding.phase_hashes(self.program)
-        instances, nexts = (trees.list_root(x) for x in s.phases[number])
-        siblings = trees.siblings_of(trees.levels_of(hashes), number)
+        instances, nexts = (trees.list_root(x) for x in self._sections.phases[number])
+        siblings = trees.siblings_of(self._phases, number)
         head = encoding.encode_phase_head(self.program.phases[number])
         return PhasePart(head, instances, nexts, siblings)
 
@@ -211,7 +248,7 @@ class Prover:
 
     def _instance(self, step: int, item: int) -> tuple[Leaf, Leaf]:
         number, _ = phase_of(self.steps, step - 1)
-        s = encoding.sections(self.program)
+        s = self._sections
         instance = self.program.phases[number].instances[item]
         template = self.program.templates[instance.template]
         return (
@@ -221,13 +258,12 @@ class Prover:
 
     def _next(self, step: int, item: int) -> Leaf:
         number, _ = phase_of(self.steps, step - 1)
-        s = encoding.sections(self.program)
         data = encoding.encode_next(self.program.phases[number].nexts[item])
-        return self._leaf(data, s.phases[number][1], item)
+        return self._leaf(data, self._sections.phases[number][1], item)
 
     def _state(self, item: int) -> Leaf:
         data = encoding.encode_state(self.program.states[item])
-        return self._leaf(data, encoding.sections(self.program).states, item)
+        return self._leaf(data, self._sections.states, item)
 
     def _inner(self, tree: Tree, step: int, index: int) -> Inner:
         levels = self.levels(tree, step, 0)
@@ -253,62 +289,49 @@ class Prover:
     def element(self, step: int, item: int, element: int, data: bytes) -> ElementProof:
         """Of an element in the claimed block ``data``, with the blocks that it reads."""
         number, phase_step = phase_of(self.steps, step - 1)
-        operands: list[OperandPart] = []
-        raws: list[bytes] = []
         instance = self.program.phases[number].instances[item]
-        uses_state = False
-        for ref in instance.operands:
-            raw, part = self._operand(step, ref.source, ref.index)
-            uses_state |= ref.source is Source.STATE
-            operands.append(part)
-            raws.append(raw)
+        operands = [self._operand(step, ref) for ref in instance.operands]
         scalars = ScalarsPart(step - 1, phase_step, self.seed)
-        roots = [trees.block_root(raw) for raw in raws]
-        runs = self._runs(instance.template, raws, scalars, element)
+        template = self.program.templates[instance.template]
+        roots, runs = self._blocks(template, [raw for raw, _ in operands], scalars, element)
+        uses_state = any(ref.source is Source.STATE for ref in instance.operands)
         before = self._before(step) if uses_state else NOTHING
         return ElementProof(
-            self.part(), self._phase(step), *self._instance(step, item), before, roots, operands,
-            runs, scalars, element, data,
+            self.part(), self._phase(step), *self._instance(step, item), before, roots,
+            [part for _, part in operands], runs, scalars, element, data,
         )  # fmt: skip
 
-    def _runs(
-        self, template: int, raws: Sequence[bytes], scalars: ScalarsPart, element: int
-    ) -> list[BlockRun]:
-        t = self.program.templates[template]
+    def _blocks(
+        self, t: Template, raws: Sequence[Raw], scalars: ScalarsPart, element: int
+    ) -> tuple[list[bytes], list[BlockRun]]:
+        """Block roots of the operands, and their blocks that the element reads."""
         pairs = zip(t.slots, raws, strict=True)
         tensors = [np.frombuffer(raw, slot.dtype.numpy) for slot, raw in pairs]
         _, reads = element_reads(t, tensors, scalars_of(scalars), element)
-        runs = []
+        roots, runs = [], []
         for slot, (raw, blocks) in enumerate(zip(raws, reads, strict=True)):
-            levels = trees.levels_of(trees.block_leaves(raw))
-            for first, count in runs_of(blocks):
-                part = raw[first * BLOCK_BYTES : (first + count) * BLOCK_BYTES]
-                filled = part.ljust(count * BLOCK_BYTES, b"\0")
-                runs.append(BlockRun(slot, first, filled, trees.siblings_of(levels, first, count)))
-        return runs
+            levels = self.tree(raw)
+            roots.append(levels[-1][0])
+            runs += [_run(slot, raw, levels, *run) for run in runs_of(blocks)]
+        return roots, runs
 
-    def _operand(self, step: int, source: Source, index: int) -> tuple[bytes, OperandPart]:
-        if source is Source.STATE:
-            levels = self.levels(Tree.STATES, step - 1, 0)
-            part = OperandPart(b"", trees.siblings_of(levels, index))
-            return self.data(Tree.STATES, step - 1, index), part
-        if source is Source.OP:
-            levels = self.levels(Tree.OPERATIONS, step, 0)
-            part = OperandPart(b"", trees.siblings_of(levels, index))
-            return self.data(Tree.OPERATIONS, step, index), part
-        const = source is Source.CONST
-        decl = (self.program.constants if const else self.program.inputs)[index]
-        siblings = trees.siblings_of(self._wrappers(const), index)
+    def _operand(self, step: int, ref: Ref) -> tuple[Raw, OperandPart]:
+        if ref.source in (Source.STATE, Source.OP):
+            is_state = ref.source is Source.STATE
+            tree, at = (Tree.STATES, step - 1) if is_state else (Tree.OPERATIONS, step)
+            siblings = trees.siblings_of(self.levels(tree, at, 0), ref.index)
+            return self.data(tree, at, ref.index), OperandPart(b"", siblings)
+        const = ref.source is Source.CONST
+        raws, wrappers = self._sources(const)
+        decl = (self.program.constants if const else self.program.inputs)[ref.index]
         meta = trees.tensor_meta(decl.dtype, decl.shape)
-        return (self.constants if const else self.inputs)[index], OperandPart(meta, siblings)
+        return raws[ref.index], OperandPart(meta, trees.siblings_of(wrappers, ref.index))
 
-    def _wrappers(self, const: bool) -> Levels:
-        decls = self.program.constants if const else self.program.inputs
-        raws = self.constants if const else self.inputs
-        return trees.levels_of([
-            trees.wrap(d.dtype, d.shape, trees.block_root(raw))
-            for d, raw in zip(decls, raws, strict=True)
-        ])  # fmt: skip
+    def _sources(self, const: bool) -> tuple[Sequence[Raw], Levels]:
+        """All constants or all inputs, and the tree over their tensor roots."""
+        if const:
+            return self.constants, self._constants
+        return self.inputs, self._inputs
 
     def slice(self, step: int, item: int, element: int, data: bytes) -> SliceProof:
         """Of an element of a state that a slice write changes, in the claimed block ``data``."""
@@ -331,9 +354,12 @@ class Prover:
             before, old = self._before(step), self._inner(Tree.STATES, step - 1, item)
         return SliceProof(
             self.part(), self._phase(step), self._next(step, item), self._state(item), before, old,
-            value, self._inner(Tree.OPERATIONS, step, item_next.index), block_run(index_raw, 0),
-            block_run(raw, place * decl.dtype.size // BLOCK_BYTES), element, data,
+            value, self._inner(Tree.OPERATIONS, step, item_next.index), self._block(index_raw, 0),
+            self._block(raw, place * decl.dtype.size // BLOCK_BYTES), element, data,
         )  # fmt: skip
+
+    def _block(self, raw: Raw, index: int) -> BlockRun:
+        return _run(0, raw, self.tree(raw), index, 1)
 
     def next(self, step: int, item: int) -> NextProof:
         """Of a state that is kept or becomes an operation."""
@@ -350,7 +376,7 @@ class Prover:
         init = self.program.states[item].init
         source = NOTHING
         if init.kind is not InitKind.FILL:
-            levels = self._wrappers(init.kind is InitKind.CONST)
+            _, levels = self._sources(init.kind is InitKind.CONST)
             source = Inner(levels[0][init.value], trees.siblings_of(levels, init.value))
         return InitialProof(self.part(), self._state(item), source)
 
@@ -358,7 +384,7 @@ class Prover:
         """Of an output."""
         n = self.program.outputs[item]
         last = sum(self.steps)
-        leaf = self._leaf(trees.word(n), encoding.sections(self.program).outputs, item)
+        leaf = self._leaf(trees.word(n), self._sections.outputs, item)
         return OutputProof(
             self.part(), leaf, self._state(n), self._inner(Tree.STEPS, 0, last),
             self._inner(Tree.STATES, last, n),
@@ -368,16 +394,20 @@ class Prover:
         """Of a step that ran or did not."""
         if self.program.halt is None:
             return HaltProof(self.part(), NOTHING, NOTHING, b"")
-        data = self.data(Tree.STATES, step - 1, self.program.halt).ljust(BLOCK_BYTES, b"\0")
+        data = _filled(self.data(Tree.STATES, step - 1, self.program.halt), 1)
         halt = self._inner(Tree.STATES, step - 1, self.program.halt)
         return HaltProof(self.part(), self._before(step), halt, data)
 
 
-def block_run(raw: bytes, index: int) -> BlockRun:
-    """Block ``index`` of a tensor's bytes, proven."""
-    levels = trees.levels_of(trees.block_leaves(raw))
-    block = raw[index * BLOCK_BYTES : (index + 1) * BLOCK_BYTES].ljust(BLOCK_BYTES, b"\0")
-    return BlockRun(0, index, block, trees.siblings_of(levels, index))
+def _filled(raw: Raw, count: int) -> bytes:
+    return bytes(raw).ljust(count * BLOCK_BYTES, b"\0")
+
+
+def _run(slot: int, raw: Raw, levels: Levels, first: int, count: int) -> BlockRun:
+    """``count`` blocks of a tensor's bytes from block ``first`` on, proven."""
+    part = raw[first * BLOCK_BYTES : (first + count) * BLOCK_BYTES]
+    siblings = trees.siblings_of(levels, first, count)
+    return BlockRun(slot, first, _filled(part, count), siblings)
 
 
 def scalars_of(part: ScalarsPart) -> Scalars:

@@ -37,6 +37,9 @@ Corrupt = Callable[[int, int, Array], Array]
 Levels = list[list[bytes]]
 """All levels of a tree, leaves first."""
 
+Raw = bytes | memoryview
+"""The committed bytes of a tensor."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
@@ -81,12 +84,18 @@ class Trace:
 
     def block(self, tree: Tree, step: int, item: int, index: int) -> bytes:
         """The 512 bytes of a leaf of a blocks tree."""
-        if tree is Tree.STATE_BLOCKS:
-            data = self.states[step][item]
-        else:
-            data = (self.operations[step - 1] or [])[item]
+        source = Tree.STATES if tree is Tree.STATE_BLOCKS else Tree.OPERATIONS
+        data = self.data(source, step, item)
         size = BLOCK_BYTES
         return data[index * size : (index + 1) * size].ljust(size, b"\0")
+
+    def data(self, tree: Tree, step: int, item: int) -> bytes:
+        """All bytes of a state (STATES) or of an operation's result (OPERATIONS); none of an
+        operation of a step that did not run."""
+        if tree is Tree.STATES:
+            return self.states[step][item]
+        done = self.operations[step - 1]
+        return b"" if done is None else done[item]
 
 
 def _bytes(tensor: Array) -> bytes:

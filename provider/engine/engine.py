@@ -45,6 +45,9 @@ Tensor = torch.Tensor
 Progress = Callable[[int, int], None]
 """progress(operations done, operations in all)."""
 
+Tamper = Callable[[int, int, Array], None]
+"""tamper(step, operation, result) may change a result, in place."""
+
 BACKENDS = ("auto", "torch")
 
 
@@ -151,6 +154,9 @@ class Engine:
             )
         self.memory = Memory()
         self.profile: Profile | None = None
+        self.tamper: Tamper | None = None
+        """Makes a liar of the engine, for tests and demonstrations of disputes: what follows is
+        computed from what it leaves."""
         self._raw = [as_tensor(c, self.device).reshape(-1) for c in constants]
         self._constants = [canonical_copy(c) for c in self._raw]
         self._operations: dict[int, Operation] = {}
@@ -353,6 +359,8 @@ class Engine:
             if self.profile is not None:
                 self._synchronize()
                 self.profile.add(instance.template, time.perf_counter() - began)
+            if self.tamper is not None:
+                self._tampered(self.tamper, scalars.step, n, out, operation.t.shape)
             results.append(out)
             if see is not None:
                 see(n, out, instance.template)
@@ -365,6 +373,13 @@ class Engine:
             if plan.offsets[gone] is not None:
                 self._count(-plan.nbytes[gone])
         return after
+
+    def _tampered(
+        self, tamper: Tamper, step: int, n: int, out: Tensor, shape: tuple[int, ...]
+    ) -> None:
+        result = out.cpu().numpy().reshape(shape).copy()
+        tamper(step, n, result)
+        out.copy_(torch.from_numpy(result).reshape(-1))
 
     def _synchronize(self) -> None:
         if self.device.type == "cuda":

@@ -3,23 +3,25 @@
 One run gives the root of every state after every step and keeps the states of about every √T-th
 step.  Whatever else a move needs (the operations of a step, the blocks of a tensor) is computed
 again from the nearest kept states, hashed as it appears, and dropped: a move costs at most √T
-steps.  The trees are those of ``protocol.spec.trace``, bit for bit.
+steps.  Of the step that was last asked for, one operation's result stays with its operands: they
+are what a proof of one of its elements is made from.  The trees are those of
+``protocol.spec.trace``, bit for bit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import numpy as np
 
-from protocol.hashing import block_leaves, block_root, tree_levels
+from protocol.hashing import block_levels, block_root
 from protocol.spec import trees
 from protocol.spec.constants import BLOCK_BYTES
 from protocol.spec.interpreter import check_steps
-from protocol.spec.trace import Levels, Tree
-from protocol.spec.types import Array
+from protocol.spec.trace import Levels, Tree, phase_of
+from protocol.spec.types import Array, Source
 from provider.engine.engine import Engine, Progress, Start
 
 
@@ -51,7 +53,8 @@ class EngineTrace:
         self._steps = check_steps(engine.program, steps)
         self._threads = threads
         self._kept: dict[int, list[Array]] = {}
-        self._tensor: tuple[tuple[int, int], Array] | None = None
+        self._tensors: dict[tuple[int, int], Array] = {}
+        self._last: tuple[int, list[Array]] | None = None
         self._operations: tuple[int, list[bytes]] | None = None
         self.hashed = 0
         total = sum(self._steps)
@@ -89,8 +92,7 @@ class EngineTrace:
             case Tree.OPERATIONS:
                 return trees.levels_of(self.operation_roots(step))
             case _:
-                found = tree_levels(block_leaves(self._data(tree, step, item), self._threads))
-                return [[bytes(node) for node in level] for level in found]
+                return block_levels(self._blocks(tree, step, item), self._threads)
 
     def root(self, tree: Tree, step: int = 0, item: int = 0) -> bytes:
         """Root of a tree."""
@@ -98,26 +100,41 @@ class EngineTrace:
 
     def block(self, tree: Tree, step: int, item: int, index: int) -> bytes:
         """The 512 bytes of a leaf of a blocks tree."""
-        data = self._data(tree, step, item)
+        data = self._blocks(tree, step, item)
         return bytes(data[index * BLOCK_BYTES : (index + 1) * BLOCK_BYTES]).ljust(
             BLOCK_BYTES, b"\0"
         )
+
+    def data(self, tree: Tree, step: int, item: int) -> memoryview:
+        """All bytes of a state (STATES) or of an operation's result (OPERATIONS)."""
+        is_state = tree is Tree.STATES
+        return tensor_data(self.state(step, item) if is_state else self.tensor(step, item))
 
     def operation_roots(self, step: int) -> list[bytes]:
         """Block roots of the operations that lead to leaf ``step``; HALTED alone if none ran."""
         if step > self.ran:
             return [trees.HALTED]
         if self._operations is None or self._operations[0] != step:
-            self._again(step, None)
-        assert self._operations is not None, "a step that ran has operations"
+            roots: list[bytes] = []
+            self._replay(step, lambda op, tensor: roots.append(self._root(tensor)))
+            self._operations = (step, roots)
         return self._operations[1]
 
     def tensor(self, step: int, item: int) -> Array:
         """The result of operation ``item`` of the step that leads to leaf ``step``."""
-        if self._tensor is None or self._tensor[0] != (step, item):
-            self._again(step, item)
-        assert self._tensor is not None, "the operation was observed"
-        return self._tensor[1]
+        if (step, item) not in self._tensors:
+            number, _ = phase_of(self._steps, step - 1)
+            operands = self._engine.program.phases[number].instances[item].operands
+            wanted = {item, *(ref.index for ref in operands if ref.source is Source.OP)}
+            found: dict[tuple[int, int], Array] = {}
+
+            def see(op: int, tensor: Array) -> None:
+                if op in wanted:
+                    found[step, op] = tensor
+
+            self._replay(step, see)
+            self._tensors = found
+        return self._tensors[step, item]
 
     def state(self, step: int, item: int) -> Array:
         """A state after ``step`` steps."""
@@ -125,9 +142,9 @@ class EngineTrace:
 
     # --- computing again -------------------------------------------------------------------------
 
-    def _data(self, tree: Tree, step: int, item: int) -> memoryview:
+    def _blocks(self, tree: Tree, step: int, item: int) -> memoryview:
         is_state = tree is Tree.STATE_BLOCKS
-        return tensor_data(self.state(step, item) if is_state else self.tensor(step, item))
+        return self.data(Tree.STATES if is_state else Tree.OPERATIONS, step, item)
 
     def _root(self, tensor: Array) -> bytes:
         data = tensor_data(tensor)
@@ -148,28 +165,23 @@ class EngineTrace:
         return Start(at, self._kept[at])
 
     def _states(self, step: int) -> list[Array]:
-        start = self._start(step)
-        run = self._engine.states(
-            self._inputs, seed=self._seed, steps=self._steps, start=start
-        )
-        return next(islice(run, step - start.step, None))
+        if self._last is None or self._last[0] != step:
+            start = self._start(step)
+            run = self._engine.states(
+                self._inputs, seed=self._seed, steps=self._steps, start=start
+            )
+            self._last = step, next(islice(run, step - start.step, None))
+        return self._last[1]
 
-    def _again(self, step: int, item: int | None) -> None:
-        """Run the step that leads to leaf ``step`` again: all its roots, or one of its tensors."""
-        roots: list[bytes] = []
+    def _replay(self, step: int, see: Callable[[int, Array], None]) -> None:
+        """Run the step that leads to leaf ``step`` again: see(operation, result) for each."""
 
-        def see(phase: int, t: int, op: int, tensor: Array) -> None:
-            if t != step - 1:
-                return
-            if item is None:
-                roots.append(self._root(tensor))
-            elif op == item:
-                self._tensor = ((step, item), tensor)
+        def observe(phase: int, t: int, op: int, tensor: Array) -> None:
+            if t == step - 1:
+                see(op, tensor)
 
         start = self._start(step - 1)
         run = self._engine.states(
-            self._inputs, seed=self._seed, steps=self._steps, start=start, observe=see
+            self._inputs, seed=self._seed, steps=self._steps, start=start, observe=observe
         )
         next(islice(run, step - start.step, None))
-        if item is None:
-            self._operations = (step, roots)

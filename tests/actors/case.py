@@ -1,8 +1,9 @@
-"""One committed job over a small program: the terms, the truth and what was claimed."""
+"""One committed job: the terms, the truth and what was claimed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -10,13 +11,47 @@ from protocol.spec import encoding, trees
 from protocol.spec.examples import Example
 from protocol.spec.interpreter import check_steps
 from protocol.spec.job import Task, pack_steps
-from protocol.spec.trace import Corrupt, Trace, run_trace
+from protocol.spec.proofs import LevelsOf, Prover
+from protocol.spec.strategy import Truth
+from protocol.spec.trace import Corrupt, Raw, Trace, Tree, run_trace
 from protocol.spec.types import Array
 
 
 def raw(tensor: Array) -> bytes:
     """Committed bytes of a tensor."""
     return np.ascontiguousarray(tensor).tobytes()
+
+
+class AnyTrace(Truth, Protocol):
+    """A whole trace: the specification's, or an engine's."""
+
+    def root(self, tree: Tree, step: int = 0, item: int = 0) -> bytes:
+        """Root of a tree."""
+
+    def data(self, tree: Tree, step: int, item: int) -> Raw:
+        """All bytes of a state (STATES) or of an operation's result (OPERATIONS)."""
+
+
+class AnyCase(Protocol):
+    """A job and its truth, as the players take it."""
+
+    @property
+    def example(self) -> Example:
+        """The program and its run."""
+
+    @property
+    def truth(self) -> AnyTrace:
+        """The true trace."""
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps of each phase."""
+
+    def prover(self, levels: LevelsOf) -> Prover:
+        """Builds proofs from the truth and the claimed trees."""
+
+    def task(self, referee: bytes, locators_hash: bytes) -> Task:
+        """What is computed."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +69,19 @@ class Case:
     def lie(self, corrupt: Corrupt) -> Trace:
         """The trace of a provider that takes other results for its operations."""
         return trace_of(self.example, corrupt)
+
+    def prover(self, levels: LevelsOf) -> Prover:
+        """Builds proofs from the truth and the claimed trees."""
+        e = self.example
+        return Prover(
+            program=e.program,
+            constants=[raw(x) for x in e.constants],
+            inputs=[raw(x) for x in e.inputs],
+            steps=self.steps,
+            seed=e.seed,
+            levels=levels,
+            data=self.truth.data,
+        )
 
     def task(self, referee: bytes, locators_hash: bytes) -> Task:
         """What is computed."""

@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from protocol.spec.dispute import Wait
 from protocol.spec.proofs import Prover
 from protocol.spec.strategy import Attack, Move, claimed_levels
-from protocol.spec.trace import Tree
-from tests.actors.case import Case, raw
+from tests.actors.case import AnyCase
 from tests.actors.provider import Provider
 from tests.actors.table import Table
 
 
-def prover_of(case: Case, table: Table) -> Prover:
-    """Builds proofs from the truth and from what was revealed."""
-    e = case.example
-
-    def data(tree: Tree, step: int, item: int) -> bytes:
-        if tree is Tree.STATES:
-            return case.truth.states[step][item]
-        done = case.truth.operations[step - 1]
-        return b"" if done is None else done[item]
-
-    return Prover(
-        program=e.program,
-        constants=[raw(x) for x in e.constants],
-        inputs=[raw(x) for x in e.inputs],
-        steps=case.steps,
-        seed=e.seed,
-        levels=partial(claimed_levels, table.known, case.truth),
-        data=data,
-    )
+def prover_of(case: AnyCase, table: Table) -> Prover:
+    """Builds proofs from the truth and from what was revealed; one for all of a table's moves."""
+    if table.prover is None:
+        table.prover = case.prover(
+            lambda tree, step, item: claimed_levels(table.known, case.truth, tree, step, item)
+        )
+    return table.prover
 
 
 class Challenger:
     """Knows the truth, sees what is revealed, walks to the leftmost difference and proves it."""
 
-    def __init__(self, case: Case, address: bytes) -> None:
+    def __init__(self, case: AnyCase, address: bytes) -> None:
         self.case = case
         self.address = address
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from protocol.spec.errors import MoveRefused
 from protocol.spec.strategy import answer
-from protocol.spec.trace import Trace
+from tests.actors.case import AnyTrace
 from tests.actors.table import Table
 
 
 class Provider:
     """Answers every move from ``trace``."""
 
-    def __init__(self, trace: Trace, address: bytes) -> None:
+    def __init__(self, trace: AnyTrace, address: bytes) -> None:
         self.trace = trace
         self.address = address
 
@@ -26,7 +26,7 @@ class Provider:
 class Silent(Provider):
     """Answers ``answers`` times, then never again."""
 
-    def __init__(self, trace: Trace, address: bytes, answers: int) -> None:
+    def __init__(self, trace: AnyTrace, address: bytes, answers: int) -> None:
         super().__init__(trace, address)
         self.answers = answers
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from protocol.spec.dispute import Challenge, Claim
 from protocol.spec.game import Game
+from protocol.spec.proofs import Prover
 from protocol.spec.strategy import (
     Enter,
     Known,
@@ -28,6 +29,7 @@ class Table:
         self.claim_id = claim_id
         self.now = now
         self.moves = 0
+        self.prover: Prover | None = None
         self.preimages: dict[bytes, tuple[bytes, ...]] = {}
         self.blocks: dict[bytes, bytes] = {}
 

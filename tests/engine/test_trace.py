@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 
 from protocol.spec import examples, trees
 from protocol.spec.examples import Example
 from protocol.spec.trace import Trace, Tree, run_trace
+from protocol.spec.types import Array, Source
 from provider.engine import Engine
 from provider.engine.trace import EngineTrace
 
@@ -59,3 +62,60 @@ def test_trace__after_the_run__the_engine_still_runs() -> None:
     assert trace.tensor(1, 2).tobytes() == before[0].tobytes()
     assert engine.run(e.inputs)[0].tobytes() == before[0].tobytes()
     assert np.array_equal(trace.state(1, 0), before[0])
+
+
+@by_name
+def test_data__every_tensor__is_the_specification_s(example: Example) -> None:
+    truth, got = both(example)
+    for s, states in enumerate(truth.states):
+        assert [bytes(got.data(Tree.STATES, s, k)) for k in range(len(states))] == states
+    for s, results in enumerate(truth.operations, start=1):
+        for i, wanted in enumerate(results or []):
+            assert got.data(Tree.OPERATIONS, s, i) == wanted
+
+
+def test_tensor__an_operation_and_then_its_operands__one_run_gives_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    e = EXAMPLES["mlp"]
+    engine = Engine(e.program, e.constants)
+    trace = EngineTrace(engine, e.inputs)
+    runs = Mock(side_effect=engine.states)
+    monkeypatch.setattr(engine, "states", runs)
+    item = len(e.program.phases[0].instances) - 1
+    operands = [
+        ref.index
+        for ref in e.program.phases[0].instances[item].operands
+        if ref.source is Source.OP
+    ]
+    assert len(operands) >= 2
+    for op in (item, *operands, item):
+        trace.tensor(1, op)
+    assert runs.call_count == 1
+
+
+@by_name
+def test_tamper__one_result__is_the_lie_of_the_specification(example: Example) -> None:
+    e = example
+    where = (0, len(e.program.phases[0].instances) // 2)
+
+    def flip(step: int, op: int, tensor: Array) -> None:
+        if (step, op) == where:
+            tensor.reshape(-1)[-1:].view("u1")[0] ^= 1
+
+    def corrupt(step: int, op: int, tensor: Array) -> Array:
+        flip(step, op, tensor)
+        return tensor
+
+    lie = run_trace(
+        e.program, e.constants, e.inputs, seed=e.seed, steps=e.steps, corrupt=corrupt
+    )
+    engine = Engine(e.program, e.constants)
+    engine.tamper = flip
+    got = EngineTrace(engine, e.inputs, seed=e.seed, steps=e.steps)
+    assert got.levels(Tree.STEPS) == lie.levels(Tree.STEPS)
+    assert got.levels(Tree.OUTPUTS) == lie.levels(Tree.OUTPUTS)
+    for step, results in enumerate(lie.operations, start=1):
+        assert got.levels(Tree.OPERATIONS, step) == lie.levels(Tree.OPERATIONS, step)
+        if results is not None and step == 1:
+            assert got.tensor(1, where[1]).tobytes() == results[where[1]]

@@ -14,10 +14,10 @@ from protocol.spec.game import Game
 from protocol.spec.job import DEAD, JobTerms
 from protocol.spec.limits import DEVNET
 from protocol.spec.proofs import ABI
-from protocol.spec.trace import Trace
+from protocol.spec.trace import Tree
 from scripts import brownie_project
 from scripts.deploy import deploy, dispute_game
-from tests.actors.case import Case
+from tests.actors.case import AnyCase, AnyTrace
 from tests.actors.table import Table
 from tests.contracts.market import LOCATORS, Market, address, terms_tuple
 from tests.contracts.world import DEPOSIT, STAKE
@@ -52,14 +52,16 @@ def deploy_game_world(brownie: Any) -> Market:
 class ChainTable(Table):
     """Sends every move that the twin accepts to the contract, and compares."""
 
-    def __init__(self, world: Market, of: Case, claimed: Trace, *, nonce: int = 1) -> None:
+    def __init__(
+        self, world: Market, of: AnyCase, claimed: AnyTrace, *, nonce: int = 1
+    ) -> None:
         self.world = world
         terms = world.terms(nonce=nonce)
         task = of.task(address(world.game), trees.keccak256(LOCATORS))
         self.terms = JobTerms(task, terms.deal)
         world.post(self.terms)
         world.accept(self.terms)
-        root = trees.list_root(claimed.outputs)
+        root = claimed.root(Tree.OUTPUTS)
         receipt = world.commit(self.terms, root=root)
         claim_id = world.claim(self.terms, world.provider, root=root)
         game = Game(DEVNET.schedule)

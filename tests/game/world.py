@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from protocol.spec import trees
 from protocol.spec.assembler import Code
 from protocol.spec.builder import Builder, affine
 from protocol.spec.dispute import Claim
@@ -21,9 +20,9 @@ from protocol.spec.examples import (
 from protocol.spec.game import Game
 from protocol.spec.job import Deal, JobTerms
 from protocol.spec.limits import DEVNET, GWEI
-from protocol.spec.trace import Trace
+from protocol.spec.trace import Tree
 from protocol.spec.types import DType, Init, InitKind, Kind, Slot, Template
-from tests.actors.case import Case, case_of
+from tests.actors.case import AnyCase, AnyTrace, Case, case_of
 from tests.actors.table import Table
 
 PROVIDER: Final = b"P" * 20
@@ -87,18 +86,18 @@ def case(name: str) -> Case:
     return case_of(makers[name]())
 
 
-def claim_of(of: Case, claimed: Trace) -> Claim:
+def claim_of(of: AnyCase, claimed: AnyTrace) -> Claim:
     """The claim of a provider that holds ``claimed``."""
     return Claim(
         terms=JobTerms(of.task(b"G" * 20, bytes(32)), DEAL),
         program=of.example.program,
         provider=PROVIDER,
-        result_root=trees.list_root(claimed.outputs),
+        result_root=claimed.root(Tree.OUTPUTS),
         window_until=START + DEAL.window_seconds,
     )
 
 
-def table_of(of: Case, claimed: Trace) -> Table:
+def table_of(of: AnyCase, claimed: AnyTrace) -> Table:
     """A table with one claim, committed just now."""
     game = Game(DEVNET.schedule)
     game.claims[CLAIM] = claim_of(of, claimed)
