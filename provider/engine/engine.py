@@ -360,7 +360,9 @@ class Engine:
                 self._synchronize()
                 self.profile.add(instance.template, time.perf_counter() - began)
             if self.tamper is not None:
-                self._tampered(self.tamper, scalars.step, n, out, operation.t.shape)
+                result = out.cpu().numpy().reshape(operation.t.shape).copy()
+                self.tamper(scalars.step, n, result)
+                out.copy_(torch.from_numpy(result).reshape(-1))
             results.append(out)
             if see is not None:
                 see(n, out, instance.template)
@@ -373,13 +375,6 @@ class Engine:
             if plan.offsets[gone] is not None:
                 self._count(-plan.nbytes[gone])
         return after
-
-    def _tampered(
-        self, tamper: Tamper, step: int, n: int, out: Tensor, shape: tuple[int, ...]
-    ) -> None:
-        result = out.cpu().numpy().reshape(shape).copy()
-        tamper(step, n, result)
-        out.copy_(torch.from_numpy(result).reshape(-1))
 
     def _synchronize(self) -> None:
         if self.device.type == "cuda":
