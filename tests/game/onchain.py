@@ -115,16 +115,25 @@ class ChainTable(Table):
 
     def send(self, name: str, *arguments: Any, who: bytes | None = None) -> Any:
         """The contract's move."""
-        sender = self.world.stranger if who is None else self.accounts[who]
-        options = {"from": sender}
-        terms = terms_tuple(self.terms)
+        options = {"from": self.sender(who)}
         if self.now > self._chain_time():
             self.world.at(self.now)
         game = self.world.game
         if name == "challenge":
+            terms = terms_tuple(self.terms)
             _, native = game.bondOf(self.claim_id, terms[1])
             return game.challenge(terms, self.claim_id, {**options, "value": native})
+        call, rest = self.call_of(name, *arguments)
+        return call(*rest, options)
+
+    def sender(self, who: bytes | None) -> Any:
+        """The account of a player; anybody's for nobody in particular."""
+        return self.world.stranger if who is None else self.accounts[who]
+
+    def call_of(self, name: str, *arguments: Any) -> tuple[Any, list[Any]]:
+        """The contract's function for a move of a challenge, and its arguments."""
         number, rest = arguments[0], list(arguments[1:])
+        terms = terms_tuple(self.terms)
         if name in ("enter", "prove"):
             rest = [terms, int(rest[0]), encoded(rest[1])]
         if name == "timeout_provider":
@@ -135,7 +144,8 @@ class ChainTable(Table):
             "timeout_provider": "timeoutProvider",
             "timeout_challengers": "timeoutChallengers",
         }
-        return getattr(game, camel.get(name, name))(self.claim_id, number, *rest, options)
+        call = getattr(self.world.game, camel.get(name, name))
+        return call, [self.claim_id, number, *rest]
 
     # --- comparing -------------------------------------------------------------------------------
 
