@@ -8,14 +8,12 @@ from typing import Any
 from protocol.chain.disputes import Dispute
 from protocol.chain.history import History
 from protocol.chain.transactions import Outcome
-from protocol.spec import trees
 from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.job import JobTerms, bounty_of
-from protocol.spec.proofs import Prover
 from protocol.spec.strategy import Attack, Known, Move, OpenStep, answer, claimed_levels
-from protocol.spec.trace import Trace, Tree
+from protocol.spec.trace import AnyTrace, Tree
 from protocol.spec.trees import keccak256
-from tests.actors.case import Case, raw
+from tests.actors.case import AnyCase
 from tests.chain.world import CLIENT, KEEPER, LOCATORS, PROVIDER, World
 
 
@@ -25,7 +23,7 @@ class Duel:
     Nobody remembers anything: every move begins with a new history.
     """
 
-    def __init__(self, world: World, of: Case, claimed: Trace, **deal: Any) -> None:
+    def __init__(self, world: World, of: AnyCase, claimed: AnyTrace, **deal: Any) -> None:
         self.world, self.of, self.claimed = world, of, claimed
         task = of.task(world.deployment.game, keccak256(LOCATORS))
         self.terms = JobTerms(task, world.terms(**deal).deal)
@@ -34,7 +32,7 @@ class Duel:
         world.send(CLIENT, market.post(self.terms, LOCATORS, bounty))
         self.job = world.hash(self.terms)
         world.accept(self.terms)
-        world.commit(self.job, root=trees.list_root(claimed.outputs))
+        world.commit(self.job, root=claimed.levels(Tree.OUTPUTS)[-1][0])
         self.claim = world.chain.claim_of(self.job, world.chain.snapshot())
 
     def challenge(self, role: int = KEEPER) -> int:
@@ -60,19 +58,9 @@ class Duel:
 
     def attack(self, known: Known) -> Attack:
         """The honest challenger."""
-        e, truth = self.of.example, self.of.truth
-
-        def data(tree: Tree, step: int, item: int) -> bytes:
-            if tree is Tree.STATES:
-                return truth.states[step][item]
-            return (truth.operations[step - 1] or [])[item]
-
-        prover = Prover(
-            program=e.program, constants=[raw(x) for x in e.constants],
-            inputs=[raw(x) for x in e.inputs], steps=self.of.steps, seed=e.seed,
-            levels=partial(claimed_levels, known, truth), data=data,
-        )  # fmt: skip
-        return Attack(e.program, self.of.steps, truth, known, prover)
+        of = self.of
+        prover = of.prover(partial(claimed_levels, known, of.truth))
+        return Attack(of.example.program, of.steps, of.truth, known, prover)
 
     def moves(self, number: int) -> tuple[Wait, list[Move]]:
         """Whose turn it is and what that side plays."""
