@@ -1,0 +1,70 @@
+"""A provider that lies: one bit of one number is flipped, and what follows is computed from it.
+
+For the demonstration and for tests.  It registers, takes jobs, commits and defends as any provider
+does, with an engine that tampers with one result; so its trace fits its lie, and a dispute has to
+find the place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from functools import partial
+from pathlib import Path
+
+from protocol.chain.chain import Chain
+from protocol.chain.config import ChainConfig
+from protocol.chain.transactions import Sender, require_wallet
+from protocol.spec.types import Array
+from protocol.storage.config import StorageConfig
+from protocol.storage.jobs import JobData
+from protocol.storage.store import Store
+from provider.agent import Agent, AgentConfig, Say
+from provider.engine import Engine
+
+
+class Cheat(Agent):
+    """An agent that flips the lowest bit of ``element`` of every ``operation``-th result."""
+
+    def __init__(
+        self, chain: Chain, sender: Sender, store: Store, config: AgentConfig, say: Say,
+        operation: int, element: int,
+    ) -> None:  # fmt: skip
+        super().__init__(chain, sender, store, config, say)
+        self.operation, self.element = operation, element
+
+    def new_engine(self, data: JobData) -> Engine:
+        engine = super().new_engine(data)
+        engine.tamper = self._tamper
+        return engine
+
+    def _tamper(self, step: int, operation: int, result: Array) -> None:
+        if operation == self.operation:
+            flat = result.reshape(-1)
+            flat[self.element : self.element + 1].view("u1")[0] ^= 1
+
+
+def main() -> int:
+    """Lie until SIGTERM or Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="cheat", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--dir", type=Path, required=True, help="finished results")
+    parser.add_argument("--operation", type=int, required=True, help="number in the body")
+    parser.add_argument("--element", type=int, required=True, help="row-major, of its result")
+    given = parser.parse_args()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    config = AgentConfig(given.dir)
+    with (
+        Chain.connect(ChainConfig.from_env(), stop=stop) as chain,
+        Store(StorageConfig.from_env()) as store,
+    ):
+        sender = Sender(chain, require_wallet(chain))
+        place = (given.operation, given.element)
+        Cheat(chain, sender, store, config, partial(print, flush=True), *place).run()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,182 @@
+"""The watchtower against agents that lie, on a real chain and real storage, to the last move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client.jobs import Submitted
+from client.terms import Wishes
+from keepers.judge import Judge, JudgeConfig, Verdict
+from keepers.watchtower import Act, Kind, Policy, Watchtower
+from protocol.chain.book import JobRecord
+from protocol.chain.chain import Chain
+from protocol.chain.transactions import Sender, require_wallet
+from protocol.spec import examples, interpreter
+from protocol.spec.dispute import Outcome
+from protocol.spec.examples import Example
+from protocol.spec.job import Fault, JobStatus
+from protocol.spec.workload import Rate
+from protocol.storage.store import Store
+from provider.agent import Agent, AgentConfig
+from provider.decide import Habits
+from provider.policy import Rules
+from scripts.cheat import Cheat
+from tests.provider.conftest import TOKEN, Market
+from tests.provider.conftest import market as market  # the fixture
+
+pytestmark = pytest.mark.chain
+
+EXAMPLES = {e.name: e for e in examples.all_examples()}
+FAST = Rate(1e9, 1e9)
+LIAR, HONEST, WATCHER = 3, 4, 5
+LIES = {"mlp": (2, 5), "counter": (3, 0), "phases": (0, 1)}
+"""Operation and element in which the liar lies, by example."""
+
+
+@pytest.fixture(scope="module")
+def staffed(market: Market) -> Market:
+    """A liar and an honest provider with stakes, a watcher with tokens."""
+    for account in (LIAR, HONEST):
+        market.register(account, 400)
+    market.fund(WATCHER, 10_000)
+    return market
+
+
+@dataclass
+class Party:
+    """One side at work, and what it said."""
+
+    agent: Agent
+    lines: list[str]
+
+    def record(self, job: bytes) -> JobRecord:
+        return self.agent.history.sync(self.agent.chain.snapshot()).jobs[job]
+
+
+@contextmanager
+def liar(market: Market, directory: Path, name: str) -> Iterator[Party]:
+    config = AgentConfig(directory / "liar", Rules(), Habits(settle_after=0, collect_token=1))
+    with market.agent(LIAR, config) as (made, lines):
+        cheat = Cheat(made.chain, made.sender, made.store, config, lines.append, *LIES[name])
+        cheat.rate = FAST
+        yield Party(cheat, lines)
+
+
+@contextmanager
+def honest(market: Market, directory: Path) -> Iterator[Party]:
+    config = AgentConfig(directory / "honest", Rules(), Habits(settle_after=0, collect_token=1))
+    with market.agent(HONEST, config) as (made, lines):
+        made.rate = FAST
+        yield Party(made, lines)
+
+
+@contextmanager
+def watcher(market: Market, directory: Path) -> Iterator[Watchtower]:
+    with (
+        Chain.connect(market.chain_config(WATCHER)) as chain,
+        Store(market.storage_config("client")) as store,
+    ):
+        judge = Judge(store, JudgeConfig(directory / "verdicts"))
+        yield Watchtower(chain, Sender(chain, require_wallet(chain)), judge, Policy())
+
+
+def post(market: Market, e: Example, window: int = 1000) -> Submitted:
+    wishes = Wishes(price=5 * TOKEN, seed=e.seed, steps=e.steps, window_seconds=window)
+    with market.client() as client:
+        return client.submit(e.program, e.constants, e.inputs, wishes)
+
+
+def play(tower: Watchtower, party: Party, job: bytes, turns: int = 40) -> JobRecord:
+    """The watcher and a provider in turns, until the claim is no more committed."""
+    for _ in range(turns):
+        report = tower.cycle()
+        assert report.failed == 0, f"{tower._said}"
+        if party.record(job).status is not JobStatus.COMMITTED:
+            return party.record(job)
+        party.agent.cycle()
+    raise AssertionError(f"no end after {turns} turns: {party.lines}")
+
+
+def committed(party: Party, job: bytes) -> None:
+    for _ in range(4):
+        party.agent.cycle()
+        if party.record(job).status is JobStatus.COMMITTED:
+            return
+    raise AssertionError(f"not committed: {party.lines}")
+
+
+@pytest.mark.parametrize("name", sorted(LIES))
+def test_cycle__liar__is_overturned_and_an_honest_provider_finishes(
+    staffed: Market, tmp_path: Path, name: str
+) -> None:
+    e = EXAMPLES[name]
+    job = post(staffed, e).job
+    with liar(staffed, tmp_path, name) as party, watcher(staffed, tmp_path) as tower:
+        before = tower.chain.balances(tower.sender.address, tower.chain.snapshot())
+        committed(party, job)
+        record = play(tower, party, job)
+        assert record.status is JobStatus.OPEN
+        assert record.attempts[0].fault is Fault.WRONG
+        tower.cycle()  # the bond comes back, and the reward
+        (dispute,) = [
+            d for d in party.agent.history.sync(tower.chain.snapshot()).disputes.values()
+            if d.job == job
+        ]  # fmt: skip
+        assert [x.outcome for x in dispute.challenges] == [Outcome.COLLECTED]
+        tower.cycle()
+        after = tower.chain.balances(tower.sender.address, tower.chain.snapshot())
+        lock = tower.chain.lock_of(record.terms.deal, tower.chain.snapshot())[0]
+        assert after.token - before.token == lock // 3, "bond back, and the reward"
+    with honest(staffed, tmp_path) as party, watcher(staffed, tmp_path) as tower:
+        committed(party, job)
+        report = tower.cycle()
+        assert (report.done, report.failed) == (1, 0)
+        claim = party.record(job).current
+        assert claim is not None
+        assert claim.claim is not None
+        assert tower.judge.verdicts[claim.claim] is Verdict.RIGHT
+        with staffed.client() as client:
+            staffed.later(1001)
+            party.agent.cycle()
+            got = client.fetch(job)
+        wanted = interpreter.run(e.program, e.constants, e.inputs, seed=e.seed, steps=e.steps)
+        for a, b in zip(got.outputs, wanted, strict=True):
+            assert np.array_equal(a.reshape(-1).view("u1"), b.reshape(-1).view("u1"))
+
+
+def test_cycle__killed_at_every_move__goes_on_from_the_chain(
+    staffed: Market, tmp_path: Path
+) -> None:
+    job = post(staffed, EXAMPLES["counter"]).job
+    with liar(staffed, tmp_path, "counter") as party:
+        committed(party, job)
+        for _ in range(40):
+            # A new process each time: nothing is left of the last one but its verdicts.
+            with watcher(staffed, tmp_path) as tower:
+                assert tower.cycle().failed == 0
+            with liar(staffed, tmp_path, "counter") as again:
+                if again.record(job).status is not JobStatus.COMMITTED:
+                    break
+                again.agent.cycle()
+        assert party.record(job).attempts[0].fault is Fault.WRONG
+
+
+def test_cycle__silent_liar__falls_by_the_clock(staffed: Market, tmp_path: Path) -> None:
+    job = post(staffed, EXAMPLES["mlp"]).job
+    with liar(staffed, tmp_path, "mlp") as party, watcher(staffed, tmp_path) as tower:
+        committed(party, job)
+        assert tower.cycle().failed == 0  # computes it
+        assert tower.cycle().failed == 0  # challenges
+        view, _ = tower.view()
+        (seat,) = view.seats
+        staffed.later(seat.deadline - view.time + 2)
+        (move,) = [m for m in tower.decide(tower.view()[0]) if isinstance(m, Act)]
+        assert move.kind is Kind.TIMEOUT
+        assert tower.cycle().failed == 0
+        assert party.record(job).attempts[0].fault is Fault.SILENT
