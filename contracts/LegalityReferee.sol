@@ -7,7 +7,14 @@ import {BlockTree} from "./libraries/BlockTree.sol";
 import {Legality, Tensor} from "./libraries/Legality.sol";
 import {LegalityTemplate} from "./libraries/LegalityTemplate.sol";
 import {LegalityView} from "./libraries/LegalityView.sol";
-import {Decl, Header, Instance, Next, ProgramDecoder, Template} from "./libraries/ProgramDecoder.sol";
+import {
+    Decl,
+    Header,
+    Instance,
+    Next,
+    ProgramDecoder,
+    Template
+} from "./libraries/ProgramDecoder.sol";
 import {BlockRun} from "./libraries/TensorElement.sol";
 import {TraceProofs} from "./libraries/TraceProofs.sol";
 import {Leaf, PhasePart, ProgramPart} from "./types/DisputeProofs.sol";

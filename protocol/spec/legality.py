@@ -78,7 +78,7 @@ def _need(clause: str, ok: bool, message: str) -> None:
         raise IllegalProgram(clause, message)
 
 
-def _fits(dtype: DType, value: int) -> bool:
+def fits(dtype: DType, value: int) -> bool:
     """A literal of ``dtype``: raw bits for f32, otherwise a value in range."""
     if dtype.is_float:
         return 0 <= value < 1 << 32
@@ -146,7 +146,7 @@ def _check_view(t: Template, k: int, v: View) -> None:
         ok = g.live is None or _is_live_slot(t, g.live)
         _need("T4", ok, f"{at} is bounded by slot {g.live}, which is no i64 slot")
     dtype = t.slots[v.slot].dtype
-    _need("T4", _fits(dtype, v.pad), f"{at} has pad {v.pad}, which does not fit {dtype.name}")
+    _need("T4", fits(dtype, v.pad), f"{at} has pad {v.pad}, which does not fit {dtype.name}")
 
 
 def _check_plain(t: Template, k: int) -> None:
@@ -252,7 +252,7 @@ def _check_live(t: Template) -> None:
     slot, axis = t.live_out
     _need("T8", _is_live_slot(t, slot), f"live_out names slot {slot}, which is no i64 slot")
     _need("T8", axis < len(t.shape), f"live_out names axis {axis} of {len(t.shape)}")
-    _need("T8", _fits(t.dtype, t.dead), f"dead {t.dead} does not fit {t.dtype.name}")
+    _need("T8", fits(t.dtype, t.dead), f"dead {t.dead} does not fit {t.dtype.name}")
 
 
 def check_template(t: Template) -> None:
@@ -287,7 +287,7 @@ def check_decl(decl: TensorDecl, what: str, *, may_bound: bool) -> None:
 
 def _check_init(program: Program, k: int, tensor: TensorDecl, init: Init) -> None:
     if init.kind is InitKind.FILL:
-        _need("D2", _fits(tensor.dtype, init.value), f"state {k} is filled with {init.value}")
+        _need("D2", fits(tensor.dtype, init.value), f"state {k} is filled with {init.value}")
         ok = not tensor.bound or abs(init.value) <= tensor.bound
         _need("D2", ok, f"state {k} is filled beyond its bound {tensor.bound}")
         return

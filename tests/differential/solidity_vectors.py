@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.differential.element_vectors import fold_vectors, map_vectors, view_vectors
 from tests.differential.instruction_vectors import instruction_vectors, pure_opcodes
+from tests.differential.legality_vectors import legality_vectors
 from tests.differential.program_vectors import decoder_vectors, tree_vectors
 from tests.differential.typical_vectors import gas_vectors
 
@@ -24,6 +25,7 @@ FILES: dict[str, Callable[[], dict[str, object]]] = {
     "map.json": map_vectors,
     "folds.json": fold_vectors,
     "gas.json": gas_vectors,
+    "legality.json": legality_vectors,
     "opcodes.json": lambda: {"names": [op.name for op in pure_opcodes()]},
     **{f"opcodes/{op.name}.json": partial(instruction_vectors, op) for op in pure_opcodes()},
 }

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from enum import IntEnum
 from pathlib import Path
 
 import pytest
 
-from protocol.spec import constants, microcode, types
+from protocol.spec import constants, costs, job, microcode, types
+from protocol.spec.legality_proofs import Illegality, Listing, ProgramClause
+from protocol.spec.legality_referee import MAX_TEMPLATE_BYTES
 from protocol.spec.microcode import Op, signature
 from tests.differential.instruction_vectors import pure_opcodes
 from tests.differential.solidity_vectors import FILES, FOLDER, text
@@ -64,6 +67,50 @@ def test_opcode_sets__of_the_reader__follow_from_the_signatures() -> None:
 def test_opcode_sets__of_float_results__follow_from_the_signatures() -> None:
     floats = {op for op in Op if signature(op)[1] == "F"}
     assert _set_in("Microcode", "FLOAT_RESULTS") == floats
+
+
+def test_opcode_sets__of_legality__follow_from_the_signatures() -> None:
+    for position, field in enumerate("ABC"):
+        for kind, name in (("I", "INTEGER"), ("F", "FLOAT")):
+            wanted = {op for op in Op if signature(op)[0][position] == kind}
+            assert _set_in("LegalityCode", f"_{field}_{name}") == wanted
+    floats = {op for op in Op if signature(op)[1] == "F"}
+    assert _set_in("LegalityCode", "_FLOAT_RESULTS") == floats
+
+
+def test_costs__each__have_the_value_of_the_spec() -> None:
+    source = (CONTRACTS / "libraries" / "Costs.sol").read_text()
+    found = dict(re.findall(r"constant (\w+) =\s+([^;]+);", source))
+    assert len(found) == 17
+    table = b"".join(int(found.pop(f"GAS_OP_{k}"), 16).to_bytes(32, "big") for k in range(3))
+    assert {n: 100 * table[n] for n in range(96) if table[n]} == costs.GAS_OP
+    for name, solidity in found.items():
+        assert int(eval(solidity)) == getattr(costs, name), name
+
+
+def test_legality_limits__each__have_the_value_of_the_spec() -> None:
+    for library in ("LegalityTemplate", "LegalityReferee"):
+        folder = CONTRACTS if library == "LegalityReferee" else CONTRACTS / "libraries"
+        source = (folder / f"{library}.sol").read_text()
+        for name, solidity in re.findall(r"constant (MAX_\w+) = ([^;]+);", source):
+            if name == "MAX_TEMPLATE_BYTES":
+                assert eval(solidity, {"WORD": constants.WORD}) == MAX_TEMPLATE_BYTES
+            else:
+                assert int(eval(solidity)) == {**vars(constants), **vars(job)}[name], name
+
+
+@pytest.mark.parametrize(
+    ("path", "enum"),
+    [
+        ("interfaces/ILegalityReferee.sol", Illegality),
+        ("types/LegalityProofs.sol", ProgramClause),
+        ("types/LegalityProofs.sol", Listing),
+    ],
+)
+def test_legality_enums__each__have_the_order_of_the_spec(path: str, enum: type[IntEnum]) -> None:
+    match = re.search(rf"enum {enum.__name__} {{([^}}]+)}}", (CONTRACTS / path).read_text())
+    assert match is not None
+    assert [name.strip() for name in match.group(1).split(",")] == [m.name for m in enum]
 
 
 def test_opcode_table__every_opcode__has_the_function_of_its_name() -> None:
