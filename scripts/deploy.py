@@ -146,7 +146,7 @@ def dispute_game(
     trace = project.TraceReferee.deploy({"from": sender})
     data = project.DataReferee.deploy({"from": sender})
     if legality is None:
-        legality = project.MockLegalityReferee.deploy({"from": sender})
+        legality = project.LegalityReferee.deploy({"from": sender})
 
     def create(market: str, _registry: str) -> Any:
         game = project.DisputeGame.deploy(market, tensor, trace, {"from": sender})

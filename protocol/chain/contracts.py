@@ -10,6 +10,7 @@ from eth_abi import encode
 
 from protocol.chain.abi import Interface, interface
 from protocol.chain.deployment import Deployment
+from protocol.spec.answers import ANSWER_ABI
 from protocol.spec.job import Deal, JobTerms, Task
 from protocol.spec.proofs import ABI, AnyProof
 from protocol.spec.strategy import (
@@ -80,8 +81,9 @@ def terms_of(values: Sequence[Any]) -> JobTerms:
 
 
 def encoded(proof: AnyProof) -> bytes:
-    """A dispute's proof as calldata: the struct of its name in DisputeProofs.sol."""
-    return encode([ABI[type(proof)]], [_plain(proof)])
+    """A proof or an answer as calldata: the struct of its name in DisputeProofs.sol or
+    DemandProofs.sol."""
+    return encode([{**ABI, **ANSWER_ABI}[type(proof)]], [_plain(proof)])
 
 
 def _plain(part: Any) -> Any:

@@ -86,6 +86,7 @@ class Market:
     stranger: Any
     chain_id: int
     limits: Limits = DEVNET
+    court: Any = None
 
     # --- terms -------------------------------------------------------------------------------
 

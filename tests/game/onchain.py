@@ -24,11 +24,16 @@ from tests.contracts.world import DEPOSIT, STAKE
 TOKENS: Final = 10**6 * 10**18
 
 
-def deploy_game_world(brownie: Any) -> Market:
-    """All contracts with the real game; ``keeper`` and ``stranger`` can challenge."""
+def deploy_game_world(brownie: Any, *, believer: bool = False) -> Market:
+    """All contracts with the real game; ``keeper`` and ``stranger`` can challenge.
+
+    With ``believer`` the referee of legality takes the proof for the verdict.
+    """
     project = brownie_project.load_project()
     deployer, client, provider, rival, keeper, stranger = brownie.accounts[:6]
-    deployment = deploy(project, deployer, deploy_game=dispute_game(project, deployer))
+    legality = project.MockLegalityReferee.deploy({"from": deployer}) if believer else None
+    game = dispute_game(project, deployer, legality=legality)
+    deployment = deploy(project, deployer, deploy_game=game)
     token = project.DevToken.at(deployment.token)
     world = Market(
         brownie=brownie, project=project, token=token,
@@ -37,6 +42,7 @@ def deploy_game_world(brownie: Any) -> Market:
         game=project.DisputeGame.at(deployment.game),
         deployer=deployer, client=client, provider=provider, rival=rival, keeper=keeper,
         stranger=stranger, chain_id=deployment.chain_id, limits=DEVNET,
+        court=project.Court.at(deployment.court),
     )  # fmt: skip
     for account in (client, provider, rival, keeper, stranger):
         token.mint(account, TOKENS, {"from": deployer})

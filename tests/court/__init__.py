@@ -1,0 +1,1 @@
+"""Tests of the court, on Anvil: the contract and its twin, stepped together."""
