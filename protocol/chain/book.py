@@ -296,6 +296,16 @@ class Book:
         """Job hash of every claim that was ever committed."""
         return self._claims
 
+    def standing(self) -> list[tuple[JobRecord, Dispute]]:
+        """Disputes of claims that are committed and not rejected, with their jobs."""
+        return [
+            (record, dispute)
+            for dispute in self._disputes.values()
+            if (record := self._jobs[dispute.job]).status is JobStatus.COMMITTED
+            and record.attempts[-1].claim == dispute.claim
+            and dispute.fall is None
+        ]
+
     def apply(self, events: Iterable[Event]) -> None:
         """Takes later events.  Raises HistoryBroken; what came before it is kept."""
         for event in events:
