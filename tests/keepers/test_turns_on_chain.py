@@ -8,6 +8,7 @@ import pytest
 
 from keepers.timekeeper import Policy, Timekeeper
 from keepers.turns import DEFEAT_EACH, DEFEAT_GAS, Defeat, Late
+from protocol.chain.disputes import ClaimFell
 from protocol.spec.dispute import CLOSE_GAS, Outcome, Wait
 from protocol.spec.job import Fault, JobStatus
 from tests.actors import liars
@@ -71,7 +72,7 @@ def test_cycle__provider_late__is_left_to_those_it_concerns(fresh_game: World) -
     report = mine.cycle()
     assert (report.due, report.done) == (1, 1)
     fall = duel.read().fall
-    assert fall is not None
+    assert isinstance(fall, ClaimFell)
     assert (fall.fault, fall.caller) == (Fault.SILENT, world.address(KEEPER))
     # Its own bond comes back at the next look, and never twice.
     x = duel.challenge_of(number)
@@ -104,7 +105,7 @@ def test_cycle__colluder_abandons_an_earlier_challenge__is_not_rewarded(fresh_ga
     assert (report.due, report.done) == (2, 2)
     record = duel.read()
     assert record.challenge(colluder).outcome is Outcome.DEFEATED
-    assert record.fall is not None
+    assert isinstance(record.fall, ClaimFell)
     at = world.chain.snapshot()
     reward = world.chain.balances(world.address(KEEPER), at).registry_credit.token
     assert reward > 0
