@@ -1,8 +1,9 @@
-"""The timekeeper: makes the call that each clock of the market waits for, for its bounty.
+"""The timekeeper: makes the call that each clock of market and game waits for, for its bounty.
 
 Nobody accepts in time: ``refund``.  Nothing is committed in time: ``slashLate``, which opens the
-job again or, after the last attempt, refunds it.  The window is over: ``finalize``.  Run it with
-``python -m keepers.timekeeper``; without a key it only says what it would do.
+job again or, after the last attempt, refunds it.  The window is over: ``finalize``.  Clocks of
+disputes are in ``keepers.turns``.  Run it with ``python -m keepers.timekeeper``; without a key it
+only says what it would do.
 """
 
 from __future__ import annotations
@@ -18,16 +19,22 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
+from keepers import turns
 from keepers.base import Keeper, Runner
 from keepers.config import KeeperConfig
+from keepers.policy import Policy as Policy
+from keepers.turns import Defeat, Late, Reclaim, Topple, Turn
 from protocol.chain.book import JobRecord
 from protocol.chain.chain import Chain
-from protocol.chain.contracts import Call, short
+from protocol.chain.contracts import Call, Money, short
 from protocol.chain.deployment import checksum
+from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
 from protocol.chain.history import History
 from protocol.chain.reverts import CreditTooLow, WrongStatus
 from protocol.chain.state import Balances, Snapshot
+from protocol.chain.transactions import Outcome as Sent
 from protocol.chain.transactions import Result, Sender
+from protocol.spec.dispute import Outcome
 from protocol.spec.errors import AssayError
 from protocol.spec.job import Deal, GasSchedule, JobStatus, bounty_of, task_hash
 
@@ -54,18 +61,10 @@ GAS: Final = {Kind.REFUND: 100_000, Kind.SLASH_LATE: 200_000, Kind.FINALIZE: 100
 
 
 @dataclass(frozen=True)
-class Policy:
-    """Which due calls are worth making: as in ``KeeperConfig``."""
-
-    min_profit: int | None = 0
-    interests: frozenset[bytes] = frozenset()
-    collect_wei: int = 10**16
-
-
-@dataclass(frozen=True)
 class View:
     """All that a decision needs: the time that a call sent now would run at, live jobs, the price
-    of gas in wei, and the keeper's native credits with market and registry.
+    of gas in wei, the keeper's native credits with market, registry and game; live challenges of
+    standing claims, and its own bonds of fallen ones.
     """
 
     time: int
@@ -74,6 +73,10 @@ class View:
     fee: int
     market_credit: int = 0
     registry_credit: int = 0
+    game_credit: int = 0
+    turns: tuple[Turn, ...] = ()
+    bonds: tuple[Reclaim, ...] = ()
+    me: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Collect:
     amount: int
 
 
-Move = Close | Collect
+Move = Close | Collect | Defeat | Topple | Reclaim
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ class Clock:
     """One row of the table of clocks: what happens to which job when, and what it pays in wei.
 
     ``left`` are seconds, negative when the call is due; ``held`` counts challenges and demands
-    that come first; ``pays`` says whether the policy would make the call now.
+    that come first; ``pays`` says whether the policy would make the call now.  ``number`` names the
+    challenge whose turn it is, 0 for a clock of the market.
     """
 
     job: bytes
@@ -113,12 +117,13 @@ class Clock:
     attempt: int
     attempts: int
     provider: bytes | None
-    kind: Kind
+    kind: Kind | Late
     clock: int
     left: int
     held: int
     bounty: int
     pays: bool
+    number: int = 0
 
 
 def bounty(kind: Kind, deal: Deal, schedule: GasSchedule) -> int:
@@ -130,15 +135,14 @@ def bounty(kind: Kind, deal: Deal, schedule: GasSchedule) -> int:
 
 def most_for(kind: Kind, record: JobRecord, view: View, policy: Policy) -> tuple[bool, int | None]:
     """Whether the policy makes the call at the present price of gas, and its most cost in wei."""
+    reward = bounty(kind, record.terms.deal, view.schedule)
     parties = {record.terms.deal.client, record.provider}
-    if policy.min_profit is None or parties & policy.interests:
-        return True, None
-    most = bounty(kind, record.terms.deal, view.schedule) - policy.min_profit
-    return GAS[kind] * view.fee <= most, most
+    return policy.most(reward, GAS[kind], view.fee, parties)
 
 
 def decide(view: View, policy: Policy) -> list[Move]:
-    """Every clock that is over and worth ending, longest overdue first, then money to collect."""
+    """Every clock that is over and worth ending, longest overdue first, the market's before
+    the game's, then money to collect."""
     moves: list[Move] = []
     for record in sorted(view.jobs, key=lambda r: (r.clock, r.job)):
         # t <= clock belongs to whoever the clock waits for.
@@ -150,7 +154,12 @@ def decide(view: View, policy: Policy) -> list[Move]:
             deal, task = record.terms.deal, task_hash(record.terms.task)
             reward = bounty(kind, deal, view.schedule)
             moves.append(Close(kind, record.job, task, deal, record.attempt, reward, most))
-    for contract, amount in (("market", view.market_credit), ("registry", view.registry_credit)):
+    moves += turns.decide(view.turns, view.bonds, view.time, view.fee, view.me, policy)
+    for contract, amount in (
+        ("market", view.market_credit),
+        ("registry", view.registry_credit),
+        ("game", view.game_credit),
+    ):
         if amount >= policy.collect_wei:
             moves.append(Collect(contract, amount))
     return moves
@@ -158,13 +167,14 @@ def decide(view: View, policy: Policy) -> list[Move]:
 
 def deadline(view: View) -> int | None:
     """The nearest clock that still runs."""
-    return min((r.clock for r in view.jobs if r.status in KINDS and r.clock >= view.time),
-               default=None)  # fmt: skip
+    jobs = [r.clock for r in view.jobs if r.status in KINDS]
+    ends = [*jobs, *(turn.deadline for turn in view.turns)]
+    return min((end for end in ends if end >= view.time), default=None)
 
 
 def clocks(view: View, policy: Policy) -> list[Clock]:
-    """Every clock of every live job, nearest first."""
-    rows = []
+    """Every clock of every live job and of its challenges, nearest first."""
+    rows = [_turn_clock(turn, view, policy) for turn in view.turns]
     for record in sorted(view.jobs, key=lambda r: (r.clock, r.job)):
         if record.status not in KINDS:
             continue
@@ -184,11 +194,20 @@ def clocks(view: View, policy: Policy) -> list[Clock]:
                 most_for(kind, record, view, policy)[0],
             )
         )
-    return rows
+    return sorted(rows, key=lambda row: (row.clock, row.job, row.number))
+
+
+def _turn_clock(turn: Turn, view: View, policy: Policy) -> Clock:
+    record = turn.job
+    paid = turns.pays(turn, view.turns, view.fee, view.me, policy)
+    return Clock(
+        record.job, record.status, record.attempt, record.terms.deal.attempts, record.provider,
+        turn.late, turn.deadline, turn.deadline - view.time, 0, turn.bounty, paid, turn.number,
+    )  # fmt: skip
 
 
 class Timekeeper(Keeper[View, Move]):
-    """Drives every clock of one market."""
+    """Drives every clock of one market and its game."""
 
     name = "timekeeper"
 
@@ -210,6 +229,13 @@ class Timekeeper(Keeper[View, Move]):
         if self._schedule is None:  # the market's limits are immutable
             self._schedule = self.chain.limits(at).schedule
         mine = self._credits(at)
+        standing = book.standing()
+        places = [
+            (record, dispute.claim, x.number)
+            for record, dispute in standing
+            for x in dispute.undefeated
+        ]
+        found = self.chain.turns_of([(claim, number) for _, claim, number in places], at)
         return View(
             time=max(at.timestamp, at.next_timestamp),
             jobs=tuple(record for record in book.jobs.values() if record.live),
@@ -217,6 +243,18 @@ class Timekeeper(Keeper[View, Move]):
             fee=self.sender.fees().expected,
             market_credit=mine.market_credit.native if mine else 0,
             registry_credit=mine.registry_credit.native if mine else 0,
+            game_credit=mine.game_credit.native if mine else 0,
+            turns=tuple(
+                Turn(*place, *turn) for place, turn in zip(places, found, strict=True)
+            ),
+            bonds=tuple(
+                Reclaim(dispute.claim, x.number)
+                for dispute in book.disputes.values()
+                if dispute.fall is not None
+                for x in dispute.of(self.sender.address)
+                if x.outcome is Outcome.LIVE
+            ),
+            me=self.sender.address,
         )
 
     def _credits(self, at: Snapshot) -> Balances | None:
@@ -235,8 +273,15 @@ class Timekeeper(Keeper[View, Move]):
         return clocks(self.view()[0], self.policy)
 
     def act(self, action: Move) -> str:
-        if isinstance(action, Collect):
-            return self._collect(action)
+        match action:
+            case Close():
+                return self._close(action)
+            case Collect():
+                return self._collect(action)
+            case _:
+                return self._end_turn(action)
+
+    def _close(self, action: Close) -> str:
         outcome = self.sender.send(
             self._call(action),
             # Somebody else ended this clock, or the job moved on: what was wanted is done.
@@ -244,14 +289,26 @@ class Timekeeper(Keeper[View, Move]):
             max_cost=action.most,
         )
         what = f"{action.kind.value} {short(action.job)} (attempt {action.attempt})"
-        match outcome.result:
-            case Result.MINED:
-                return (f"{what} in block {outcome.block}: {outcome.gas} gas, {outcome.paid} wei "
-                        f"for a bounty of {action.bounty}")  # fmt: skip
-            case Result.ALREADY_DONE:
-                return f"{what}: somebody else did"
-            case Result.DRY_RUN:
-                return f"{what}: due, and not sent without a key (bounty {action.bounty} wei)"
+        return _line(what, outcome, action.bounty)
+
+    def _end_turn(self, action: Defeat | Topple | Reclaim) -> str:
+        game = self.chain.contracts.game
+        most, reward = None, 0
+        match action:
+            case Defeat():
+                call = game.timeout_challengers(action.claim, action.numbers)
+                most, reward = action.most, action.bounty
+            case Topple():
+                call = game.timeout_provider(action.claim, action.number, action.job.terms)
+            case Reclaim():
+                call = game.collect(action.claim, action.number)
+        # Somebody moved, ended one of these turns, or the claim fell: the next look says what is
+        # left.
+        done = (WrongTurn, NotLive, HasFallen)
+        outcome = self.sender.send(
+            call, already=lambda refusal: isinstance(refusal, done), max_cost=most
+        )
+        return _line(call.what, outcome, reward)
 
     def _call(self, action: Close) -> Call:
         market = self.chain.contracts.market
@@ -264,12 +321,26 @@ class Timekeeper(Keeper[View, Move]):
 
     def _collect(self, action: Collect) -> str:
         contracts = self.chain.contracts
-        source = contracts.market if action.contract == "market" else contracts.registry
+        sources: dict[str, Money] = {
+            "market": contracts.market, "registry": contracts.registry, "game": contracts.game,
+        }  # fmt: skip
+        source = sources[action.contract]
         self.sender.send(
             source.withdraw_native(self.sender.address, action.amount),
             already=lambda refusal: isinstance(refusal, CreditTooLow),
         )
         return f"withdrew bounties of {action.amount} wei from the {action.contract}"
+
+
+def _line(what: str, outcome: Sent, bounty: int) -> str:
+    match outcome.result:
+        case Result.MINED:
+            return (f"{what} in block {outcome.block}: {outcome.gas} gas, {outcome.paid} wei for a "
+                    f"bounty of {bounty}")  # fmt: skip
+        case Result.ALREADY_DONE:
+            return f"{what}: somebody else did"
+        case Result.DRY_RUN:
+            return f"{what}: due, and not sent without a key (bounty {bounty} wei)"
 
 
 # --- the process ---------------------------------------------------------------------------------
@@ -328,7 +399,7 @@ def _print_clocks(rows: Sequence[Clock]) -> None:
         due = "held" if row.held else "due" if row.left < 0 else f"in {row.left} s"
         attempt = f"attempt {row.attempt + 1} of {row.attempts}"
         line = f"{short(row.job)}  {row.status.name.lower():<9}  {attempt:<18}"
-        print(f"{line}  {row.kind.value:<9}  {due:>10}  bounty {row.bounty} wei")
+        print(f"{line}  {row.kind.value:<18}  {due:>10}  bounty {row.bounty} wei")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

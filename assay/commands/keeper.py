@@ -113,6 +113,7 @@ def _clock_json(row: Clock) -> dict[str, Any]:
         "holds": row.held,
         "bounty": row.bounty,
         "pays": row.pays,
+        "challenge": row.number or None,
     }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from protocol.chain import disputes
-from protocol.chain.disputes import Dispute, GameEvent
+from protocol.chain.disputes import ClaimEvent, Dispute, GameEvent
 from protocol.chain.event import Event as Event
 from protocol.chain.event import HistoryBroken as HistoryBroken
 from protocol.chain.event import Place as Place
@@ -296,6 +296,16 @@ class Book:
         """Job hash of every claim that was ever committed."""
         return self._claims
 
+    def standing(self) -> list[tuple[JobRecord, Dispute]]:
+        """Disputes of claims that are committed and not rejected, with their jobs."""
+        return [
+            (record, dispute)
+            for dispute in self._disputes.values()
+            if (record := self._jobs[dispute.job]).status is JobStatus.COMMITTED
+            and record.attempts[-1].claim == dispute.claim
+            and dispute.fall is None
+        ]
+
     def apply(self, events: Iterable[Event]) -> None:
         """Takes later events.  Raises HistoryBroken; what came before it is kept."""
         for event in events:
@@ -303,16 +313,23 @@ class Book:
                 self._jobs[event.job] = step(self._jobs.get(event.job), event)
                 if isinstance(event, Committed):
                     self._claims[event.claim] = event.job
-            elif isinstance(event, GameEvent):
-                dispute = self._disputes.get(event.claim) or self._begin(event)
-                self._disputes[event.claim] = disputes.follow(dispute, event)
+            elif isinstance(event, ClaimEvent):
+                self._follow(event)
             elif isinstance(event, Registered):
                 self._providers[event.provider] = ProviderRecord(
                     event.provider, event.capabilities, event.delegate, event.endpoint, event.place
                 )
             self.events.append(event)
 
-    def _begin(self, event: GameEvent) -> Dispute:
+    def _follow(self, event: ClaimEvent) -> None:
+        dispute = self._disputes.get(event.claim)
+        if dispute is None and not isinstance(event, GameEvent):
+            return  # the court ended a claim that nobody challenged
+        if dispute is None:
+            dispute = self._begin(event)
+        self._disputes[event.claim] = disputes.follow(dispute, event)
+
+    def _begin(self, event: ClaimEvent) -> Dispute:
         job = self._claims.get(event.claim)
         if job is None:
             raise HistoryBroken(

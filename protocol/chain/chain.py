@@ -332,10 +332,12 @@ class Chain:
     def turns_of(
         self, numbered: Sequence[tuple[bytes, int]], at: Snapshot
     ) -> list[tuple[Challenge, int]]:
-        """Live challenges of standing claims, (claim, number) each, and until when their present
-        turns last.  Raises reverts NotLive, HasFallen."""
-        deadlines = self._game(at, "deadlineOf", numbered)
-        return list(zip(self.challenges_of(numbered, at), map(int, deadlines), strict=True))
+        """Live challenges, (claim, number) each, in order, and until when their turns last."""
+        claims = list(dict.fromkeys(claim for claim, _ in numbered))
+        states = dict(zip(claims, self.claim_states(claims, at), strict=True))
+        found = self.challenges_of(numbered, at)
+        ends = (states[claim].deadline(x) for (claim, _), x in zip(numbered, found, strict=True))
+        return list(zip(found, ends, strict=True))
 
     def step_of(self, claim: bytes, step: int, at: Snapshot) -> StepState:
         """The opened operations of the step that leads to leaf ``step``."""

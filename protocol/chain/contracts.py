@@ -220,8 +220,7 @@ class Game(Money):
         return self._move(claim, number, "open", list(nodes))
 
     def open_step(self, claim: bytes, number: int, step: int, nodes: Sequence[bytes]) -> Call:
-        named = len(self.abi.functions["openStep"].inputs) == 4
-        return self._move(claim, number, "openStep", *([step] if named else []), list(nodes))
+        return self._move(claim, number, "openStep", step, list(nodes))
 
     def reveal(self, claim: bytes, number: int, nodes: Sequence[bytes]) -> Call:
         return self._move(claim, number, "reveal", list(nodes))

@@ -23,10 +23,21 @@ from protocol.spec.trace import Tree
 
 
 @dataclass(frozen=True)
-class GameEvent(Event):
-    """An event of challenge ``number`` of a claim."""
+class ClaimEvent(Event):
+    """An event of a claim in the game."""
 
     claim: bytes
+
+
+@dataclass(frozen=True)
+class ClaimEnded(ClaimEvent):
+    """The court ended the claim; the job's own event says why."""
+
+
+@dataclass(frozen=True)
+class GameEvent(ClaimEvent):
+    """An event of challenge ``number`` of a claim."""
+
     number: int
 
 
@@ -188,7 +199,7 @@ class Dispute:
 
     ``leaves`` are those of its steps tree; ``preimages`` maps a node to the nodes below it that
     were shown (some levels down, without padding), ``blocks`` a leaf to its 512 bytes; ``steps``
-    are the opened ones.
+    are the opened ones.  ``fall`` ended it: by a challenge, or by the court.
     """
 
     claim: bytes
@@ -203,7 +214,7 @@ class Dispute:
     steps: Mapping[int, StepOpened] = field(default_factory=dict)
     preimages: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=dict)
     blocks: Mapping[bytes, bytes] = field(default_factory=dict)
-    fall: ClaimFell | None = None
+    fall: ClaimFell | ClaimEnded | None = None
 
     def challenge(self, number: int) -> ChallengeRecord:
         """One challenge; numbers begin at 1.  Raises IndexError."""
@@ -232,7 +243,7 @@ class Dispute:
 
 
 def begin(
-    event: GameEvent, job: bytes, attempt: int, provider: bytes, result_root: bytes, leaves: int
+    event: ClaimEvent, job: bytes, attempt: int, provider: bytes, result_root: bytes, leaves: int
 ) -> Dispute:
     """The dispute that the first challenge of a claim begins.  Raises HistoryBroken."""
     if not isinstance(event, Challenged):
@@ -243,10 +254,13 @@ def begin(
     return Dispute(event.claim, job, attempt, provider, result_root, leaves, event.open_by)
 
 
-def follow(d: Dispute, event: GameEvent) -> Dispute:
+def follow(d: Dispute, event: ClaimEvent) -> Dispute:
     """The dispute after one more event.  Raises HistoryBroken when the event cannot follow."""
     if d.fall is not None and not isinstance(event, Collected):
         raise _broken(d, event, "whose claim fell before")
+    if isinstance(event, ClaimEnded):
+        return replace(d, fall=event)
+    assert isinstance(event, GameEvent), "the other events are of one challenge"
     if isinstance(event, Challenged):
         return _challenged(d, event)
     if not 1 <= event.number <= len(d.challenges):
@@ -285,10 +299,11 @@ def follow(d: Dispute, event: GameEvent) -> Dispute:
     raise _broken(d, event, "which is no move")
 
 
-def _broken(d: Dispute, event: GameEvent, why: str) -> HistoryBroken:
+def _broken(d: Dispute, event: ClaimEvent, why: str) -> HistoryBroken:
+    of = f"challenge {event.number} of " if isinstance(event, GameEvent) else ""
     return HistoryBroken(
-        f"got {type(event).__name__} of challenge {event.number} of claim 0x{d.claim.hex()}, "
-        f"{why}: a node left logs out, read them again"
+        f"got {type(event).__name__} of {of}claim 0x{d.claim.hex()}, {why}: a node left logs out, "
+        f"read them again"
     )
 
 

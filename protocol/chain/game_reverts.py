@@ -39,13 +39,21 @@ class HasFallen(Reverted):
 
 
 class HasNotFallen(Reverted):
-    """The claim stands: bonds come back when it falls."""
+    """The claim stands: bonds and fees come back when it falls."""
 
 
 class WrongTurn(Reverted):
     """It is another move's turn: read the challenge again; perhaps the answer was given."""
 
     KINDS = {"got": Wait, "wanted": Wait}
+
+
+class NotCourt(Reverted):
+    """Only the court ends a claim from outside."""
+
+
+class NoSuchStep(Reverted):
+    """The job has fewer steps."""
 
 
 class NotChallenger(Reverted):
@@ -91,7 +99,7 @@ class DirtyTail(Reverted):
 
 
 class ProvesNothing(Reverted):
-    """What the proof compares is equal: the claim is right here."""
+    """What the proof compares is equal, or what it shows is legal: nothing is wrong here."""
 
 
 class WrongChildren(Reverted):

@@ -24,6 +24,7 @@ from protocol.chain.contracts import raw_address, terms_of
 from protocol.chain.disputes import (
     BlockRevealed,
     Challenged,
+    ClaimEnded,
     ClaimFell,
     Collected,
     Defeated,
@@ -78,6 +79,8 @@ def event_of(name: str, v: Mapping[str, Any], place: Place) -> Event | None:
 
 
 def _game_event(name: str, v: Mapping[str, Any], place: Place) -> Event | None:
+    if name == "ClaimEnded":
+        return ClaimEnded(place, v["claimId"])
     if "claimId" not in v or "number" not in v:
         return None
     at = (place, v["claimId"], v["number"])

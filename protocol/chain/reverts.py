@@ -11,7 +11,7 @@ from typing import Final
 from eth_abi import decode
 from eth_abi.exceptions import DecodingError
 
-from protocol.chain import game_reverts
+from protocol.chain import court_reverts, game_reverts
 from protocol.chain.abi import AbiError, decode_error
 from protocol.chain.refusal import Panicked as Panicked
 from protocol.chain.refusal import RefusedWithReason as RefusedWithReason
@@ -51,7 +51,7 @@ class NotProvider(Reverted):
 
 
 class NotGame(Reverted):
-    """Only the dispute game may."""
+    """Only the dispute game and the court may."""
 
 
 class WrongStatus(Reverted):
@@ -238,7 +238,7 @@ class StringTooLong(Reverted):
     """A text is longer than 31 bytes."""
 
 
-OTHERS: Final = (game_reverts,)
+OTHERS: Final = (game_reverts, court_reverts)
 """Modules whose classes belong to REVERTS too."""
 
 REVERTS: Final = {kind.__name__: kind for kind in Reverted.__subclasses__()}

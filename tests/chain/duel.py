@@ -10,7 +10,7 @@ from protocol.chain.history import History
 from protocol.chain.transactions import Outcome
 from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.job import JobTerms, bounty_of
-from protocol.spec.strategy import Attack, Known, Move, OpenStep, answer, claimed_levels
+from protocol.spec.strategy import Attack, Known, Move, answer, claimed_levels
 from protocol.spec.trace import AnyTrace, Tree
 from protocol.spec.trees import keccak256
 from tests.actors.case import AnyCase
@@ -67,11 +67,7 @@ class Duel:
         x = self.challenge_of(number)
         if x.wait is Wait.CHALLENGER:
             return x.wait, self.attack(self.read().known).moves(x)
-        moves = answer(x, self.claimed)
-        named = len(self.world.chain.contracts.game.abi.functions["openStep"].inputs) == 4
-        if x.wait is Wait.OPENING and not named:
-            moves = [move for move in moves if not isinstance(move, OpenStep)]
-        return x.wait, moves
+        return x.wait, answer(x, self.claimed)
 
     def turn(self, number: int, role: int = KEEPER) -> Outcome:
         """One call: the moves of the side whose turn it is."""

@@ -97,7 +97,7 @@ def test_dispute__whole_story__tells_places_money_and_what_was_shown() -> None:
         (Tree.STEPS, 0, 0), (Tree.STEPS, 0, 0), (Tree.OPERATIONS, 1, 0),
     ]  # fmt: skip
     assert other.stop == Stop(Tree.STEPS, 1, 0, ROOT, 2)
-    assert record.fall is not None
+    assert isinstance(record.fall, ClaimFell)
     assert record.fall.caller == OTHER
     known = record.known
     assert (known.steps_root, known.operations) == (ROOT, {1: fold(ROWS[2:5], 2)})

@@ -90,7 +90,7 @@ def test_play__players_without_memory__end_at_the_proof(
         calls += 1
         assert calls < 20
     record = agree(duel)
-    assert record.fall is not None
+    assert isinstance(record.fall, ClaimFell)
     assert (record.fall.fault, record.fall.caller) == (Fault.WRONG, world.address(KEEPER))
     x = record.challenge(number)
     kinds = [type(move.event) for move in x.moves]
@@ -143,7 +143,7 @@ def test_silence__of_the_provider__is_a_fall_that_the_book_tells(fresh_game: Wor
     duel.silence(first)
     world.send(STRANGER, game.timeout_provider(duel.claim, second, duel.terms))
     record = agree(duel)
-    assert record.fall is not None
+    assert isinstance(record.fall, ClaimFell)
     assert (record.fall.number, record.fall.fault) == (second, Fault.SILENT)
     assert [x.number for x in record.undefeated] == [first, second]
     assert record.of(world.address(STRANGER)) == (record.challenge(second),)
@@ -207,6 +207,7 @@ def test_sync__dispute_undone__players_go_on_from_what_is_left(fresh_game: World
     while (record := history.sync(world.chain.snapshot()).disputes[duel.claim]).fall is None:
         duel.turn(number)
         assert len(record.challenge(number).moves) < 60
+    assert isinstance(record.fall, ClaimFell)
     assert record.fall.fault is Fault.WRONG
     assert record == agree(duel)
 

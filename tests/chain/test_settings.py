@@ -25,8 +25,8 @@ def keystore() -> str:
 
 
 def written() -> dict[str, Any]:
-    token, registry, market, game = (checksum(bytes([n]) * 20) for n in range(1, 5))
-    text = Deployed(31337, 3, token, registry, market, game, 60, 1000, DEVNET).to_json()
+    token, registry, market, game, court = (checksum(bytes([n]) * 20) for n in range(1, 6))
+    text = Deployed(31337, 3, token, registry, market, game, court, 60, 1000, DEVNET).to_json()
     entry: dict[str, Any] = json.loads(text)
     return entry
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -48,7 +49,7 @@ def record(
     return replace(made, holds=holds)
 
 
-def view(*jobs: JobRecord, time: int = 101, fee: int = GWEI, **credits: int) -> View:
+def view(*jobs: JobRecord, time: int = 101, fee: int = GWEI, **credits: Any) -> View:
     return View(time, jobs, SCHEDULE, fee, **credits)
 
 
@@ -169,6 +170,7 @@ def test_clocks__any_view__has_a_row_a_live_job_and_agrees(seen: View, policy: P
     moves = {m.job for m in decide(seen, policy) if isinstance(m, Close)}
     assert {row.job for row in rows if row.left < 0 and not row.held and row.pays} == moves
     for row in rows:
+        assert isinstance(row.kind, Kind)
         assert row.bounty == bounty(row.kind, _deal(seen, row.job), SCHEDULE)
 
 

@@ -22,7 +22,8 @@ from protocol.spec.trees import keccak256
 
 ABI: Final = Path(__file__).resolve().parent
 CONTRACTS: Final = (
-    "JobMarket", "ProviderRegistry", "DisputeGame", "TensorReferee", "TraceReferee", "DevToken",
+    "JobMarket", "ProviderRegistry", "DisputeGame", "Court", "TensorReferee", "TraceReferee",
+    "DataReferee", "LegalityReferee", "DevToken",
 )  # fmt: skip
 """Contracts at the top of the sources; another one is one name more."""
 

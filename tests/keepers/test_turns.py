@@ -1,0 +1,173 @@
+"""What the timekeeper decides about disputes, without a chain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keepers import timekeeper
+from keepers.policy import Policy
+from keepers.turns import (
+    DEFEAT_EACH,
+    DEFEAT_GAS,
+    MOST_CLOSED,
+    Defeat,
+    Late,
+    Reclaim,
+    Topple,
+    Turn,
+    decide,
+    pays,
+)
+from protocol.spec.dispute import CLOSE_GAS, Challenge, Wait
+from protocol.spec.job import JobStatus
+from tests.keepers.test_decide import CLIENT, GWEI, PROVIDER, record, view
+
+ME, HER = b"\x0a" * 20, b"\x0b" * 20
+CLAIM = b"\x0c" * 32
+JOB = record(JobStatus.COMMITTED, holds=1)
+FREE = Policy(min_profit=None)
+
+
+def turn(
+    number: int = 1, wait: Wait = Wait.CHALLENGER, deadline: int = 100, who: bytes = HER,
+    claim: bytes = CLAIM, gas_price: int = 2 * GWEI,
+) -> Turn:  # fmt: skip
+    x = Challenge(who, 0, bytes(32), 0, 1, 0, 0, 0, 0, wait=wait)
+    job = record(JobStatus.COMMITTED, holds=1, gas_price=gas_price)
+    return Turn(job, claim, number, x, deadline)
+
+
+def due(*turns: Turn, policy: Policy = Policy(), fee: int = GWEI, me: bytes = ME) -> list[object]:  # noqa: B008
+    return list(decide(turns, [], 101, fee, me, policy))
+
+
+def test_decide__challenger_late__is_closed_for_the_bounty() -> None:
+    (move,) = due(turn())
+    bounty = CLOSE_GAS * 2 * GWEI
+    assert move == Defeat(JOB.job, CLAIM, (1,), bounty, bounty)
+
+
+def test_decide__at_the_deadline_itself__belongs_to_the_mover() -> None:
+    assert due(turn(deadline=101)) == []
+    assert due(turn(1, Wait.REVEAL, 101), policy=FREE) == []
+
+
+def test_decide__several_of_one_claim__go_in_one_call() -> None:
+    other = b"\x0d" * 32
+    found = due(turn(2, deadline=50), turn(1), turn(7, claim=other), turn(3, deadline=101))
+    assert [(move.claim, move.numbers) for move in found if isinstance(move, Defeat)] == [
+        (CLAIM, (2, 1)), (other, (7,)),
+    ]  # fmt: skip
+    many = due(*(turn(k) for k in range(1, MOST_CLOSED + 3)))
+    assert [len(move.numbers) for move in many if isinstance(move, Defeat)] == [MOST_CLOSED, 2]
+
+
+def test_decide__bounty_below_gas__leaves_it_unless_interested() -> None:
+    cheap = turn(gas_price=GWEI)
+    fee = CLOSE_GAS * GWEI // (DEFEAT_GAS + DEFEAT_EACH) + 1
+    assert due(cheap, fee=fee) == []
+    for who in (CLIENT, PROVIDER, HER):
+        (move,) = due(cheap, fee=fee, policy=Policy(interests=frozenset({who})))
+        assert isinstance(move, Defeat)
+        assert move.most is None
+    # Two share the call: each alone would not pay, both together do.
+    assert len(due(cheap, replace(cheap, number=2), fee=fee)) == 1
+
+
+def test_decide__own_challenge_late__is_left_to_others() -> None:
+    assert due(turn(who=ME), policy=FREE) == []
+
+
+def test_decide__provider_late__is_toppled_for_those_it_concerns() -> None:
+    late = turn(4, Wait.OPENING)
+    assert due(late) == []
+    mine = replace(late, number=5, challenge=replace(late.challenge, challenger=ME))
+    for found in (
+        due(late, policy=FREE),
+        due(late, policy=Policy(interests=frozenset({CLIENT}))),
+        due(late, policy=Policy(interests=frozenset({HER}))),
+        due(late, mine),
+    ):
+        assert found == [Topple(late.job, CLAIM, 4)]
+
+
+def test_decide__provider_late_and_mine_not__late_ones_before_me_go_first() -> None:
+    stranger, mine = turn(1), turn(2, Wait.STEP, who=ME)
+    first, second = due(stranger, mine, fee=10**6 * GWEI)
+    assert isinstance(first, Defeat)
+    assert (first.numbers, first.most) == ((1,), None)
+    assert second == Topple(mine.job, CLAIM, 2)
+
+
+def test_decide__bonds__come_back_after_all_else() -> None:
+    bond = Reclaim(CLAIM, 9)
+    assert decide([turn()], [bond], 101, GWEI, ME, Policy())[-1] == bond
+
+
+def test_timekeeper__turns_in_its_view__have_rows_deadlines_and_moves() -> None:
+    seen = replace(
+        view(JOB, fee=GWEI, game_credit=10**17),
+        turns=(turn(1, deadline=60), turn(2, Wait.REVEAL, 300)), me=ME,
+    )  # fmt: skip
+    rows = timekeeper.clocks(seen, Policy())
+    assert [(row.kind, row.number, row.left, row.pays) for row in rows] == [
+        (Late.CHALLENGER, 1, -41, True),
+        (timekeeper.Kind.FINALIZE, 0, -1, True),
+        (Late.PROVIDER, 2, 199, False),
+    ]
+    assert timekeeper.deadline(seen) == 300
+    first, last = timekeeper.decide(seen, Policy())
+    assert isinstance(first, Defeat)
+    assert last == timekeeper.Collect("game", 10**17)
+
+
+turns_ = st.builds(
+    turn,
+    st.integers(1, 200),
+    st.sampled_from(list(Wait)),
+    st.integers(0, 200),
+    st.sampled_from([ME, HER]),
+    st.sampled_from([CLAIM, b"\x0d" * 32]),
+    st.sampled_from([GWEI // 10, GWEI, 100 * GWEI]),
+)
+policies = st.builds(
+    Policy,
+    st.sampled_from([None, 0, 10**14]),
+    st.sampled_from([frozenset(), frozenset({CLIENT}), frozenset({HER})]),
+)
+
+
+@given(
+    st.lists(turns_, max_size=8, unique_by=lambda t: (t.claim, t.number)),
+    policies,
+    st.sampled_from([1, GWEI, 50 * GWEI]),
+)
+def test_decide__any_turns__ends_only_what_is_over_and_paid(
+    seen: list[Turn], policy: Policy, fee: int
+) -> None:
+    over = {(t.claim, t.number): t for t in seen if t.deadline < 101}
+    touched = []
+    for move in decide(seen, [], 101, fee, ME, policy):
+        assert not isinstance(move, Reclaim)
+        if isinstance(move, Topple):
+            of = over[move.claim, move.number]
+            assert of.late is Late.PROVIDER
+            assert pays(of, seen, fee, ME, policy)
+            continue
+        of_claim = [over[move.claim, number] for number in move.numbers]
+        touched += [(move.claim, number) for number in move.numbers]
+        assert all(t.late is Late.CHALLENGER for t in of_claim)
+        assert all(t.challenge.challenger != ME for t in of_claim)
+        assert move.bounty == sum(t.bounty for t in of_claim)
+        if move.most is not None:
+            gas = DEFEAT_GAS + DEFEAT_EACH * len(of_claim)
+            assert gas * fee <= move.most <= move.bounty
+    assert len(touched) == len(set(touched))
+    if policy.min_profit is None:
+        late = {k for k, t in over.items() if t.late is Late.CHALLENGER}
+        assert {k for k in late if over[k].challenge.challenger != ME} == set(touched)
+    backwards = decide(list(reversed(seen)), [], 101, fee, ME, policy)
+    assert backwards == decide(seen, [], 101, fee, ME, policy)
