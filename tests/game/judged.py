@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from random import Random
 from typing import Any, Final
 
@@ -17,12 +18,14 @@ from eth_abi import decode, encode
 from protocol.spec import trees
 from protocol.spec.constants import BLOCK_BYTES
 from protocol.spec.examples import all_examples
+from protocol.spec.job import Task
 from protocol.spec.proofs import AnyProof, Prover
 from protocol.spec.referee import Context, Proof, geometry, judge
-from protocol.spec.trace import Tree, phase_of
+from protocol.spec.trace import Levels, Tree, phase_of
 from protocol.spec.types import NextKind
 from tests.actors.case import Case, case_of, raw
 from tests.contracts.market import task_tuple
+from tests.game.examples import slices, starts
 from tests.game.onchain import encoded
 from tests.game.world import alphabet, kept, wide
 
@@ -78,7 +81,28 @@ class Judged:
 @cache
 def cases() -> dict[str, Case]:
     """All examples as jobs."""
-    return {e.name: case_of(e) for e in (*all_examples(), kept(), alphabet(), wide())}
+    more = (kept(), alphabet(), wide(), starts(), slices())
+    return {e.name: case_of(e) for e in (*all_examples(), *more)}
+
+
+class _Kept(dict[tuple[Tree, int, int], Levels]):
+    """Trees of one honest claim, built once."""
+
+    def __init__(self, of: Case) -> None:
+        self.of = of
+
+    def __missing__(self, where: tuple[Tree, int, int]) -> Levels:
+        self[where] = self.of.truth.levels(*where)
+        return self[where]
+
+
+_kept: dict[str, _Kept] = {}
+
+
+def levels(of: Case, tree: Tree, step: int, item: int) -> Levels:
+    """All levels of a tree of the honest claim."""
+    kept_ = _kept.setdefault(of.example.name, _Kept(of))
+    return kept_[tree, step, item]
 
 
 def prover(of: Case) -> Prover:
@@ -92,24 +116,29 @@ def prover(of: Case) -> Prover:
 
     return Prover(
         e.program, [raw(x) for x in e.constants], [raw(x) for x in e.inputs], of.steps, e.seed,
-        of.truth.levels, data,
+        partial(levels, of), data,
     )  # fmt: skip
+
+
+@cache
+def _task(name: str) -> Task:
+    return cases()[name].task(bytes(20), bytes(32))
 
 
 def place(of: Case, step: int, item: int, index: int, node: bytes) -> Context:
     """Where a challenge of the honest claim is."""
-    truth = of.truth
-    operations = truth.root(Tree.OPERATIONS, step) if step else bytes(32)
+    steps = levels(of, Tree.STEPS, 0, 0)
+    operations = levels(of, Tree.OPERATIONS, step, 0)[-1][0] if step else bytes(32)
     return Context(
-        of.task(bytes(20), bytes(32)), of.example.program, truth.root(Tree.STEPS), operations,
-        len(truth.states), step, item, index, node,
+        _task(of.example.name), of.example.program, steps[-1][0], operations, len(steps[0]), step,
+        item, index, node,
     )  # fmt: skip
 
 
 def _steps(of: Case, rng: Random) -> list[int]:
     """Leaves of the steps tree: all of a short job."""
     leaves = range(len(of.truth.states))
-    return list(leaves) if len(leaves) < 12 else [0, 1, *sorted(rng.sample(leaves[2:], 3))]
+    return list(leaves) if len(leaves) < 11 else [0, 1, *sorted(rng.sample(leaves[2:], 3))]
 
 
 # --- honest claims --------------------------------------------------------------------------------
@@ -134,7 +163,7 @@ def truths(seed: int = 1, elements: int = 1) -> Iterator[Judged]:
 def _at_step(name: str, of: Case, step: int, rng: Random, elements: int) -> Iterator[Judged]:
     truth, program, p = of.truth, of.example.program, prover(of)
     at = f"{name} {step}"
-    states = place(of, step, 0, step, truth.state_roots()[step])
+    states = place(of, step, 0, step, levels(of, Tree.STEPS, 0, 0)[0][step])
     shape = (len(program.states), 0)
     yield Judged(f"{at}: states", Tree.STATES, states, p.entry(Tree.STATES, step, 0), shape)
     if step:
@@ -153,8 +182,7 @@ def _at_step(name: str, of: Case, step: int, rng: Random, elements: int) -> Iter
                 yield _element(at, of, step, k, element, size)
     for k, data in enumerate(truth.states[step]):
         yield from _blocks(at, of, Tree.STATE_BLOCKS, step, k, data)
-        size = program.states[k].tensor.dtype.size
-        yield _state(at, of, step, k, rng.randrange(len(data) // size), size)
+        yield from _state(at, of, step, k, rng)
 
 
 def _blocks(at: str, of: Case, into: Tree, step: int, k: int, data: bytes) -> Iterator[Judged]:
@@ -172,21 +200,30 @@ def _element(at: str, of: Case, step: int, k: int, element: int, size: int) -> J
     return Judged(f"{at}.{k}[{element}]: element", Proof.ELEMENT, context, proof, False)
 
 
-def _state(at: str, of: Case, step: int, k: int, element: int, size: int) -> Judged:
+def _state(at: str, of: Case, step: int, k: int, rng: Random) -> Iterator[Judged]:
     p = prover(of)
-    node = trees.block_root(of.truth.states[step][k])
+    context = place(of, step, k, k, trees.block_root(of.truth.states[step][k]))
     if step == 0:
-        context = place(of, 0, k, k, node)
-        return Judged(f"{at}.{k}: initial", Proof.INITIAL, context, p.initial(k), False)
+        yield Judged(f"{at}.{k}: initial", Proof.INITIAL, context, p.initial(k), False)
+        return
     number, _ = phase_of(of.steps, step - 1)
-    if of.example.program.phases[number].nexts[k].kind is not NextKind.SLICE:
-        context = place(of, step, k, k, node)
-        return Judged(f"{at}.{k}: next", Proof.NEXT, context, p.next(step, k), False)
-    index = element * size // BLOCK_BYTES
-    block = of.truth.block(Tree.STATE_BLOCKS, step, k, index)
-    context = place(of, step, k, index, trees.keccak256(block))
-    proof = p.slice(step, k, element, block)
-    return Judged(f"{at}.{k}[{element}]: slice", Proof.SLICE, context, proof, False)
+    item = of.example.program.phases[number].nexts[k]
+    if item.kind is not NextKind.SLICE:
+        yield Judged(f"{at}.{k}: next", Proof.NEXT, context, p.next(step, k), False)
+        return
+    tensor = of.example.program.states[k].tensor
+    position = (of.truth.operations[step - 1] or [])[item.index]
+    inner, width = math.prod(tensor.shape[item.axis + 1 :]), tensor.shape[item.axis]
+    written = int.from_bytes(position[:8], "little", signed=True)
+    places = range(tensor.count)
+    inside = [e for e in places if e // inner % width == written]
+    outside = [e for e in places if e // inner % width != written]
+    for element in (rng.choice(part) for part in (inside, outside) if part):
+        index = element * tensor.dtype.size // BLOCK_BYTES
+        block = of.truth.block(Tree.STATE_BLOCKS, step, k, index)
+        context = place(of, step, k, index, trees.keccak256(block))
+        proof = p.slice(step, k, element, block)
+        yield Judged(f"{at}.{k}[{element}]: slice", Proof.SLICE, context, proof, False)
 
 
 # --- claims with one wrong leaf -------------------------------------------------------------------

@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import pytest
 
 from protocol.spec import trees
-from protocol.spec.builder import Builder
-from protocol.spec.examples import Example
 from protocol.spec.proofs import NOTHING, Inner, Leaf, OutputProof, ProgramPart
 from protocol.spec.referee import Context, Proof, judge
 from protocol.spec.trace import Tree
-from protocol.spec.types import DType, Init, InitKind
 from tests.actors.case import case_of
 from tests.actors.challenger import prover_of
 from tests.contracts.market import Market, task_tuple
+from tests.game.examples import starts
 from tests.game.onchain import encoded
 from tests.game.world import table_of
 
 pytestmark = pytest.mark.chain
 
-STARTS: Final = [
-    (DType.I8, (1,), 7), (DType.I8, (511,), -128), (DType.I8, (512,), -1), (DType.I8, (513,), 1),
-    (DType.I16, (3, 500), -3), (DType.I32, (129,), 1 << 30), (DType.I64, (1000,), -(1 << 63)),
-    (DType.F32, (33, 100), 0x7F800001), (DType.F32, (128,), 0x80000000), (DType.F32, (7,), 0),
-]  # fmt: skip
-"""Dtype, shape and value of states: less than a block, whole blocks, more; a NaN to canonise."""
-
 
 def test_judge__initial__filled_states_of_any_size_are_the_spec_s(world: Market) -> None:
-    b = Builder()
-    for dtype, shape, value in STARTS:
-        b.output(b.state(dtype, shape, Init(InitKind.FILL, value)))
-    b.phase(max_steps=1)
-    program, constants = b.build()
-    of = case_of(Example("filled", program, constants, []))
+    of = case_of(starts())
+    program = of.example.program
     _, at = world.game.referees()
     referee = world.project.TraceReferee.at(at)
     task = of.task(bytes(20), bytes(32))
