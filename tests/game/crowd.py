@@ -1,4 +1,4 @@
-"""Hundreds of accounts on a chain: their transactions wait together and are mined in full blocks."""
+"""Hundreds of accounts on a chain: their transactions wait together, for full blocks."""
 
 from __future__ import annotations
 

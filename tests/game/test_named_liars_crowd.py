@@ -208,7 +208,8 @@ def test_five_hundred_at_once__against_an_honest_provider__all_lose_and_it_is_ne
         defeated(table.deal, provider, keeper, siege.bonds()), finalized(table.deal, provider)
     )
     # Of what the game holds, nothing is theirs.
-    credits = [world.owed(who, world.game) for who in ("0x" + p.hex() for p in table.purses.parties)]
+    parties = ["0x" + who.hex() for who in table.purses.parties]
+    credits = [world.owed(who, world.game) for who in parties]
     assert int(world.token.balanceOf(world.game)) == sum(token for token, _ in credits)
     assert int(world.game.balance()) == sum(wei for _, wei in credits)
 
@@ -235,11 +236,12 @@ def test_five_hundred_claims__challenged_at_once__are_opened_one_after_the_other
         return gas_of(receipts)
 
     with crowd.waiting():
-        post, accept, commit = (getattr(w.market, n).encode_input for n in ("post", "accept", "commit"))
-        all_send(w.client.address, w.market, [post(terms_tuple(t), LOCATORS) for t in jobs],
-                 w.bounty(jobs[0]))  # fmt: skip
+        post, accept = w.market.post.encode_input, w.market.accept.encode_input
+        posts = [post(terms_tuple(terms), LOCATORS) for terms in jobs]
+        all_send(w.client.address, w.market, posts, w.bounty(jobs[0]))
         all_send(provider, w.market, [accept(*a) for a in args])
-        all_send(provider, w.market, [commit(w.key(t), root, b"") for t in jobs])
+        commit = w.market.commit.encode_input
+        all_send(provider, w.market, [commit(w.key(terms), root, b"") for terms in jobs])
         _, wei = w.game.bondOf(claims[0], terms_tuple(jobs[0])[1])
         challenge = w.game.challenge.encode_input
         pairs = list(zip(jobs, claims, strict=True))
