@@ -30,8 +30,8 @@ def call_of(table: ChainTable, number: int, move: Move) -> str:
             data = game.enter.encode_input(*at, terms, int(into), encoded(proof))
         case Open(nodes):
             data = game.open.encode_input(*at, list(nodes))
-        case OpenStep(_, nodes):
-            data = game.openStep.encode_input(*at, list(nodes))
+        case OpenStep(step, nodes):
+            data = game.openStep.encode_input(*at, step, list(nodes))
         case Reveal(nodes):
             data = game.reveal.encode_input(*at, list(nodes))
         case RevealBlock(block):

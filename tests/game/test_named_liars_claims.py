@@ -65,7 +65,7 @@ def test_open__by_strangers_with_junk__changes_nothing(world: Market) -> None:
     assert walker.move(table, number)
     assert table.challenge_of(number).wait is Wait.STEP
     for who in strangers:
-        assert table.refused("open_step", number, nodes, who=who) == "NotProvider"
+        assert table.refused("open_step", number, 1, nodes, who=who) == "NotProvider"
     lead(table, number, walker, honest)
     stand(table, number, world.provider)
     closer = address(world.stranger)
@@ -82,7 +82,7 @@ def calls_of(world: Market, claim_id: bytes, terms: Any, proof: bytes) -> dict[s
         "point": lambda o: game.point(key, 1, 1, 1, bytes(32), [], o),
         "enter": lambda o: game.enter(key, 1, terms, int(Tree.OUTPUTS), b"", o),
         "open": lambda o: game.open(key, 1, [bytes(32)] * 2, o),
-        "openStep": lambda o: game.openStep(key, 1, [bytes(32)], o),
+        "openStep": lambda o: game.openStep(key, 1, 1, [bytes(32)], o),
         "reveal": lambda o: game.reveal(key, 1, [bytes(32)], o),
         "revealBlock": lambda o: game.revealBlock(key, 1, bytes(512), o),
         "prove": lambda o: game.prove(key, 1, terms, int(Proof.ELEMENT), proof, o),
