@@ -17,7 +17,7 @@ contract Relay {
 
     /// @notice Make calls in order, the first with the native money sent along; a revert of one is
     /// this call's.
-    function pass(address target, bytes[] calldata calls) external payable {
+    function forward(address target, bytes[] calldata calls) external payable {
         if (msg.sender != OWNER) revert NotOwner();
         uint256 value = msg.value;
         for (uint256 k; k < calls.length; ++k) {

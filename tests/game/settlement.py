@@ -130,6 +130,11 @@ class Purses:
         self.parties = [*(address(p) for p in parties), DEAD]
         self._before = {who: self._has(who) for who in self.parties}
 
+    def watch(self, party: Any) -> None:
+        """One more, which has nothing yet that was earned here."""
+        self.parties.append(address(party))
+        self._before[address(party)] = self._has(address(party))
+
     def _has(self, who: bytes) -> Money:
         at = "0x" + who.hex()
         sums = [self.world.free(at)]
