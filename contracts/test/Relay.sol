@@ -2,8 +2,8 @@
 pragma solidity ^0.8.24;
 
 /// @title A contract that makes its owner's calls
-/// @notice For tests: what a wallet, a bundler or a searcher is. The calls that it makes are seen in
-/// events alone: the transaction's input is its own.
+/// @notice For tests: what a wallet, a bundler or a searcher is. The calls that it makes are seen
+/// in events alone: the transaction's input is its own.
 contract Relay {
     address public immutable OWNER;
 
