@@ -84,6 +84,10 @@ contract HookToken is BadToken {
         blocked[account] = true;
     }
 
+    function unblock(address account) external {
+        blocked[account] = false;
+    }
+
     function hook(address account) external {
         hooked[account] = true;
     }

@@ -124,7 +124,8 @@ NAMED: Final[Mapping[str, Named]] = {
         "WrongChildren",
     ),
     "an operation beyond the padding": Named(
-        "counter", liars.one_operation_more(2), SILENT, Place(Tree.OPERATIONS, 3, 0, 0)
+        # A tree of another depth: two of its operations' parent is in the place of the first.
+        "counter", liars.one_operation_more(2), SILENT, _block(0, 0, 3)
     ),
     "a state in the padding": Named(
         "counter", forgers.one_state_more(3), SILENT, Place(Tree.STATES, 3, 0, 0),

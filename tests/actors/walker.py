@@ -1,4 +1,4 @@
-"""A challenger without a case that knows where it wants to go: to one place of an honest claim."""
+"""A challenger without a case that knows where it goes: down an honest claim to one place."""
 
 from __future__ import annotations
 

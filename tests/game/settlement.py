@@ -1,8 +1,8 @@
 """Where the money must be when a dispute is over: for every party, in tokens and wei.
 
-Two sides that know nothing of each other: ``Purses`` reads what a party has on chain, ``fallen``
-and ``stood`` add up what the rules promise, from the terms alone.  A party is an address; what is
-compared is what it was credited (by market, registry and game) and its free stake, since a moment.
+Two sides that know nothing of each other: ``Purses`` reads what a party has on the chain; the
+functions add up what the rules promise, from the terms alone.  A party is an address; compared is
+what it was credited (by market, registry and game) and its free stake, since a moment.
 """
 
 from __future__ import annotations
@@ -129,6 +129,11 @@ class Purses:
         self.world = world
         self.parties = [*(address(p) for p in parties), DEAD]
         self._before = {who: self._has(who) for who in self.parties}
+
+    def watch(self, party: Any) -> None:
+        """One more, which has nothing yet that was earned here."""
+        self.parties.append(address(party))
+        self._before[address(party)] = self._has(address(party))
 
     def _has(self, who: bytes) -> Money:
         at = "0x" + who.hex()
