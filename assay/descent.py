@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from assay.output import hexa, pairs, relative, rounded, seconds_text, short, show, table
 from assay.session import NATIVE, TOKEN, address_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.text import Text
 
     from client.descent import Finding, Known, Leg
@@ -15,31 +19,36 @@ if TYPE_CHECKING:
     from protocol.spec.job import Task
 
 
+FEW = 3
+"""More challenges that never moved than this share one table."""
+
+
 def draw(now: Disputed, known: Known | None) -> None:
     """Everything about the disputes of a job."""
     for k, view in enumerate(now.disputes):
         if k:
-            _blank()
-        _header(view, now)
+            click.echo()
+        _header(view)
+        idle = [x for x in view.challenges if _is_idle(x)]
+        idle = idle if len(idle) > FEW else []
         for x in view.challenges:
-            _moves(x)
-            _descent(view, x, known, now.time)
+            if x not in idle:
+                _moves(x)
+                _descent(view, x, known, now.time)
+        if idle:
+            _idle(idle)
         _money(view)
         _costs(view)
 
 
-def _blank() -> None:
-    pairs("", [("", "")])
-
-
-def _header(view: DisputeView, now: Disputed) -> None:
+def _header(view: DisputeView) -> None:
     from client.views import ENDED, NEXT
 
     record, attempt = view.record, view.attempt
     status = record.status.name.lower()
     words = NEXT.get(record.status) or ENDED.get(record.status, "")
     if record.holds:
-        words = f"{record.holds} challenges or demands are open"
+        words = "held until the dispute is over"
     pairs("", [
         ("job", hexa(record.job)),
         ("attempt", f"{attempt.number + 1} of {record.terms.deal.attempts}, by "
@@ -50,11 +59,29 @@ def _header(view: DisputeView, now: Disputed) -> None:
     ])  # fmt: skip
 
 
+def _is_idle(x: ChallengeView) -> bool:
+    """Whether its challenger paid the bond and did nothing more."""
+    from protocol.chain.disputes import Challenged, Collected, Defeated
+
+    kinds = Challenged | Collected | Defeated
+    return x.turn is None and all(isinstance(m.move.event, kinds) for m in x.moves)
+
+
+def _idle(found: list[ChallengeView]) -> None:
+    rows = [(str(x.record.number), address_text(x.record.challenger), x.outcome) for x in found]
+    _table("challenges that never moved", ("number>", "challenger!", "outcome"), rows)
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    click.echo()
+    table(title, columns, rows)
+
+
 def _moves(x: ChallengeView) -> None:
     record = x.record
     rows = [_row(move, record.begun.time) for move in x.moves]
     title = f"challenge {record.number} by {address_text(record.challenger)}: {x.outcome}"
-    table(title, ("block>", "after>", "who!", "what", "gas>", "time left>"), rows)
+    _table(title, ("block>", "after>", "who!", "what", "gas>", "left>"), rows)
 
 
 def _row(view: MoveView, start: int) -> tuple[str, ...]:
@@ -73,26 +100,25 @@ def _row(view: MoveView, start: int) -> tuple[str, ...]:
 
 
 def _descent(view: DisputeView, x: ChallengeView, known: Known | None, time: int) -> None:
+    from rich.text import Text
     from rich.tree import Tree as Drawing
 
-    task = view.record.terms.task
-    first, *rest = x.legs
-    drawn = Drawing(_text("the descent", bold=True))
+    drawn = Drawing(Text("the descent", style="bold"))
     at = drawn
-    for leg in (first, *rest):
-        at = at.add(_lines(_leg_lines(leg, task, known)))
-    at.add(_lines(_end_lines(view, x, time)))
+    for leg in x.legs:
+        at = at.add(_text(_leg_lines(leg, view.record.terms.task, known)))
+    at.add(_text(_end_lines(view, x, time)))
     show(drawn)
 
 
-def _text(line: str, *, bold: bool = False) -> Text:
+def _text(lines: list[str]) -> Text:
+    """Lines of a node, claimed and true values in their colours."""
     from rich.text import Text
 
-    return Text(line, style="bold" if bold else "", overflow="fold")
-
-
-def _lines(lines: list[str]) -> Text:
-    return _text("\n".join(lines))
+    made = Text("\n".join(lines), overflow="fold")
+    made.highlight_regex(r"(?m)^claimed .*$", "red")
+    made.highlight_regex(r"(?m)^true .*$", "green")
+    return made
 
 
 def _leg_lines(leg: Leg, task: Task, known: Known | None) -> list[str]:
@@ -100,10 +126,11 @@ def _leg_lines(leg: Leg, task: Task, known: Known | None) -> list[str]:
     from client.descent import leaves_text, operation_text, source_of, source_text, template_of
     from protocol.spec.trace import Tree
 
-    *narrowed, last = ((0, leg.count - 1), *leg.ranges)
-    ranges = [f"{first:,}..{end:,}" for first, end in narrowed]
-    way = " > ".join([*ranges, leaves_text(leg.tree, *last)])
-    lines = [way]
+    ranges = [leaves_text(leg.tree, 0, leg.count - 1)]
+    ranges += [f"{first:,}..{last:,}" for first, last in leg.ranges]
+    if leg.ranges:
+        ranges[-1] = leaves_text(leg.tree, *leg.ranges[-1])
+    lines = [" > ".join(ranges)]
     if not leg.arrived:
         return lines
     stop = leg.stop
@@ -135,10 +162,8 @@ def _end_lines(view: DisputeView, x: ChallengeView, time: int) -> list[str]:
     if x.finding is not None:
         return _finding_lines(x.finding)
     if x.turn is not None:
-        due = f"until {relative(x.turn.deadline, time)}"
-        if x.turn.deadline < time:
-            due = f"due {relative(x.turn.deadline, time)}: anybody may call time"
-        return [f"{x.turn.text}, {due}"]
+        late = ": anybody may call time" if x.turn.deadline < time else ""
+        return [f"{x.turn.text}, due {relative(x.turn.deadline, time)}{late}"]
     if x.record.outcome is Outcome.DEFEATED:
         return ["here the challenger did not move in time"]
     if d.fall is not None and d.fall.number == x.record.number and d.fall.fault is Fault.SILENT:
@@ -163,14 +188,22 @@ def _finding_lines(f: Finding) -> list[str]:
 
 def _money(view: DisputeView) -> None:
     from client.disputes import roles_of
+    from client.spoils import Line
 
-    lines = sorted(view.money, key=lambda line: view.parties.of(line.who).value)
-    rows = [
-        (short(line.who), roles_of(view, line.who), line.what, _signed(line.token),
-         _signed(line.native))
-        for line in lines
-    ]  # fmt: skip
-    table("the money", ("who!", "role", "what", f"{TOKEN}>", f"{NATIVE}>"), rows)
+    rows = []
+    for who in sorted({line.who: None for line in view.money}, key=view.rank):
+        mine = [line for line in view.money if line.who == who]
+        total = Line(who, "in all", sum(x.token for x in mine), sum(x.native for x in mine))
+        for k, line in enumerate([*mine, total] if len(mine) > 1 else mine):
+            names = ("", "") if k else (_name(who), roles_of(view, who))
+            rows.append((*names, line.what, _signed(line.token), _signed(line.native)))
+    _table("the money", ("who!", "role", "what", f"{TOKEN}>", f"{NATIVE}>"), rows)
+
+
+def _name(who: bytes) -> str:
+    from protocol.spec.job import DEAD
+
+    return "" if who == DEAD else short(who)
 
 
 def _signed(value: int) -> str:
@@ -178,12 +211,16 @@ def _signed(value: int) -> str:
 
 
 def _costs(view: DisputeView) -> None:
+    from client.spoils import Party
+
+    names = {Party.CHALLENGER: "challengers", Party.PROVIDER: "the provider's side",
+             Party.CLIENT: "the client", Party.STRANGER: "strangers"}  # fmt: skip
     rows = [
-        (f"{cost.party.name.lower()}s' side", str(cost.transactions), f"{cost.gas:,}",
-         rounded(cost.paid))
-        for cost in view.costs
+        (names.get(c.party, c.party.name.lower()), f"{c.transactions:,}", f"{c.gas:,}",
+         rounded(c.paid))
+        for c in view.costs
     ]  # fmt: skip
-    total = [sum(c.transactions for c in view.costs), sum(c.gas for c in view.costs)]
+    sums = (sum(c.transactions for c in view.costs), sum(c.gas for c in view.costs))
     paid = sum(c.paid for c in view.costs)
-    rows.append(("all", str(total[0]), f"{total[1]:,}", rounded(paid)))
-    table("the gas", ("sent by!", "transactions>", "gas>", f"paid {NATIVE}>"), rows)
+    rows.append(("all", f"{sums[0]:,}", f"{sums[1]:,}", rounded(paid)))
+    _table("the gas", ("sent by!", "transactions>", "gas>", f"paid {NATIVE}>"), rows)

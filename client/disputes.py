@@ -77,6 +77,12 @@ class DisputeView:
         """Whether a challenge of a standing claim still moves."""
         return any(x.turn is not None for x in self.challenges)
 
+    def rank(self, who: bytes) -> tuple[int, int]:
+        """The order in which parties are named: challengers by their first challenge, provider,
+        client, others."""
+        mine = self.dispute.of(who)
+        return self.parties.of(who).value, mine[0].number if mine else 0
+
 
 @dataclass(frozen=True)
 class Disputed:

@@ -43,7 +43,7 @@ def dispute_command(
     assay dispute 0x3fa8 --follow
     assay dispute 0x3fa8 --json | jq '.disputes[].outcome'
     """
-    from client.disputes import Reader
+    from client.disputes import Reader, disputes_of
     from client.jobs import Client
 
     number = None if attempt is None else attempt - 1
@@ -54,7 +54,8 @@ def dispute_command(
         if number is not None and number >= len(record.attempts):
             tried = len(record.attempts)
             raise BadInput(f"got attempt {attempt}, job {short(key)} has had {tried} so far")
-        known, why = _known(model, record)
+        disputed = bool(disputes_of(client.book()[0], key, number))
+        known, why = _known(model, record) if disputed or follow or model else (None, "")
         reader = Reader(client, key, known, why)
         latest = reader.read(number)
         if not as_json:
@@ -82,7 +83,7 @@ def _show(now: Disputed, known: Known | None) -> None:
     if now.disputes:
         draw(now, known)
     else:
-        click.echo(f"nothing about job {short(now.record.job)} was ever disputed")
+        click.echo(f"job {short(now.record.job)}: no result was disputed so far")
 
 
 def _known(model: Path | None, record: JobRecord) -> tuple[Known | None, str]:
