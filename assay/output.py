@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
 Step = Callable[[int, int | None], None]
 """step(done, total)."""
@@ -24,8 +24,9 @@ PLAIN_WIDTH = 100
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-def show(made: Table, *, beside: bool = False) -> None:
-    """Print a table as wide as the terminal to stdout, or to stderr if ``beside`` the answer."""
+def show(made: RenderableType, *, beside: bool = False) -> None:
+    """Print a table or a tree, as wide as the terminal, to stdout, or to stderr if ``beside`` the
+    answer."""
     from rich.console import Console
 
     stream = sys.stderr if beside else sys.stdout

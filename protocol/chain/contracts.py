@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
-from eth_abi import encode
+from eth_abi import decode, encode
+from eth_abi.exceptions import DecodingError
 
-from protocol.chain.abi import Interface, interface
+from protocol.chain.abi import AbiError, Interface, interface
 from protocol.chain.deployment import Deployment
 from protocol.spec.answers import ANSWER_ABI
 from protocol.spec.job import Deal, JobTerms, Task
 from protocol.spec.proofs import ABI, AnyProof
+from protocol.spec.referee import Proof
 from protocol.spec.strategy import (
     Enter,
     Move,
@@ -90,6 +92,56 @@ def _plain(part: Any) -> Any:
     if isinstance(part, tuple):
         return tuple(_plain(x) for x in part)
     return [_plain(x) for x in part] if isinstance(part, list) else part
+
+
+ProofT = TypeVar("ProofT", bound=tuple[Any, ...])
+
+
+def decoded(kind: type[ProofT], data: bytes) -> ProofT:
+    """The proof that ``encoded`` gave as calldata.  Raises AbiError."""
+    try:
+        (values,) = decode([ABI[kind]], data)
+    except (DecodingError, OverflowError) as error:
+        raise AbiError(f"got {len(data)} bytes, which are no {kind.__name__}: {error}") from error
+    made: ProofT = _shaped(kind, values)
+    return made
+
+
+def _shaped(kind: Any, value: Any) -> Any:
+    if get_origin(kind) is list:
+        return [_shaped(get_args(kind)[0], part) for part in value]
+    if not hasattr(kind, "_fields"):
+        return value
+    kinds = [get_type_hints(kind)[name] for name in kind._fields]
+    return kind(*(_shaped(part, x) for part, x in zip(kinds, value, strict=True)))
+
+
+class Proven(NamedTuple):
+    """A proof in calldata: of which challenge, and its bytes."""
+
+    claim: bytes
+    number: int
+    kind: Proof
+    proof: bytes
+
+
+def proofs_in(data: bytes) -> list[Proven]:
+    """The proofs that a call of the game brings, in the order of its moves.
+
+    None of a call of another contract, also where that passes moves on to the game.
+    """
+    found, rest = [], [data]
+    while rest:
+        try:
+            name, values = interface("DisputeGame").decode_input(rest.pop())
+        except AbiError:
+            continue
+        if name == "play":
+            rest += reversed(values[0])
+        elif name == "prove":
+            claim, number, _, kind, proof = values
+            found.append(Proven(claim, number, Proof(kind), proof))
+    return found
 
 
 class Money:

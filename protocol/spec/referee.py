@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 import numpy as np
 
@@ -186,9 +187,26 @@ def geometry(
 
 AnyJudged = ElementProof | SliceProof | NextProof | InitialProof | OutputProof | HaltProof
 
+JUDGED: Final[dict[Proof, type[AnyJudged]]] = {
+    Proof.ELEMENT: ElementProof,
+    Proof.SLICE: SliceProof,
+    Proof.NEXT: NextProof,
+    Proof.INITIAL: InitialProof,
+    Proof.OUTPUT: OutputProof,
+    Proof.HALT: HaltProof,
+}
+"""What a proof of each kind is."""
+
 
 def judge(c: Context, kind: Proof, p: AnyJudged) -> bool:
     """True if the proof shows that the claim is wrong, False if what it compares is equal."""
+    claimed, true = compared(c, kind, p)
+    return claimed != true
+
+
+def compared(c: Context, kind: Proof, p: AnyJudged) -> tuple[bytes, bytes]:
+    """What the claim says and what is true: the bytes of an element, or two roots.  Of a step that
+    did not start with halt set it is one byte, 1 for halted."""
     _program(c, p.program)
     if kind is Proof.ELEMENT and isinstance(p, ElementProof):
         return _element(c, p)
@@ -214,7 +232,7 @@ def _claimed(c: Context, data: bytes, index: int, size: int) -> bytes:
     return data[at : at + size]
 
 
-def _element(c: Context, p: ElementProof) -> bool:
+def _element(c: Context, p: ElementProof) -> tuple[bytes, bytes]:
     number, phase_step = _phase(c, p.program, p.phase)
     instance, t = _instance(c, p, number)
     _equal(p.scalars, ScalarsPart(c.step - 1, phase_step, c.task.seed), "scalars")
@@ -247,7 +265,7 @@ def _element(c: Context, p: ElementProof) -> bool:
     for k, blocks in enumerate(reads):
         if not there[k].issuperset(blocks):
             raise ProofError(f"blocks {blocks} of operand {k} are wanted, got {sorted(there[k])}")
-    return value.tobytes() != claimed
+    return claimed, value.tobytes()
 
 
 def _tensor(t: Template, k: int, p: ElementProof) -> tuple[Array, set[int]]:
@@ -291,19 +309,19 @@ def _next_of(
     return c.program.phases[number].nexts[c.item]
 
 
-def _next(c: Context, p: NextProof) -> bool:
+def _next(c: Context, p: NextProof) -> tuple[bytes, bytes]:
     number, _ = _phase(c, p.program, p.phase)
     item = _next_of(c, p, number)
     if item.kind is NextKind.SLICE:
         raise ProofError("a slice write is proven by an element")
     if item.kind is NextKind.KEEP:
         before = _before(c, p.before)
-        return _inner(p.source, c.item, len(c.program.states), before) != c.node
+        return c.node, _inner(p.source, c.item, len(c.program.states), before)
     count = len(c.program.phases[number].instances)
-    return _inner(p.source, item.value, count, _operations(c)) != c.node
+    return c.node, _inner(p.source, item.value, count, _operations(c))
 
 
-def _slice(c: Context, p: SliceProof) -> bool:
+def _slice(c: Context, p: SliceProof) -> tuple[bytes, bytes]:
     number, _ = _phase(c, p.program, p.phase)
     item = _next_of(c, p, number)
     if item.kind is not NextKind.SLICE:
@@ -325,39 +343,40 @@ def _slice(c: Context, p: SliceProof) -> bool:
     else:
         root = _inner(p.old, c.item, len(c.program.states), _before(c, p.before))
     wanted = _read(p.source, root, size, place, decl.dtype.size)
-    return wanted != _claimed(c, p.data, p.element, decl.dtype.size)
+    return _claimed(c, p.data, p.element, decl.dtype.size), wanted
 
 
-def _initial(c: Context, p: InitialProof) -> bool:
+def _initial(c: Context, p: InitialProof) -> tuple[bytes, bytes]:
     state = _state(c, p.program, p.state, c.item)
     decl, init = state.tensor, state.init
     if init.kind is InitKind.FILL:
-        return trees.block_root(trees.tensor_bytes(decl, initial_state(state, [], []))) != c.node
+        return c.node, trees.block_root(trees.tensor_bytes(decl, initial_state(state, [], [])))
     const = init.kind is InitKind.CONST
     count = len(c.program.constants if const else c.program.inputs)
     root = c.task.constants_root if const else c.task.inputs_root
     source = _inner(p.source, init.value, count, root)
-    return source != trees.wrap(decl.dtype, decl.shape, c.node)
+    return trees.wrap(decl.dtype, decl.shape, c.node), source
 
 
-def _output(c: Context, p: OutputProof) -> bool:
+def _output(c: Context, p: OutputProof) -> tuple[bytes, bytes]:
     outputs = c.program.outputs
     _leaf(TAG_OUTPUTS, p.output, c.index, len(outputs), p.program.tables[3])
     n = outputs[c.index]
     decl = _state(c, p.program, p.state, n).tensor
     last = _inner(p.last, c.leaves - 1, c.leaves, c.steps_root)
     value = _inner(p.value, n, len(c.program.states), last)
-    return c.node != trees.wrap(decl.dtype, decl.shape, value)
+    return c.node, trees.wrap(decl.dtype, decl.shape, value)
 
 
-def _halt(c: Context, p: HaltProof) -> bool:
+def _halt(c: Context, p: HaltProof) -> tuple[bytes, bytes]:
+    halted = bytes([c.operations_root == trees.HALTED])
     if c.program.halt is None:
-        return c.operations_root == trees.HALTED
+        return halted, b"\0"
     before = _before(c, p.before)
     root = _inner(p.halt, c.program.halt, len(c.program.states), before)
     if len(p.data) != BLOCK_BYTES:
         raise ProofError(f"a block has {BLOCK_BYTES} bytes, got {len(p.data)}")
     _equal(trees.keccak256(p.data), root, "halt")
     if any(p.data[:4]):
-        return c.node != before
-    return c.operations_root == trees.HALTED
+        return c.node, before
+    return halted, b"\0"

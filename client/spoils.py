@@ -1,0 +1,179 @@
+"""Who brought, got and lost what in a dispute, and what its transactions cost.  Pure.
+
+Every line follows from an event and the game's schedule; in each currency they add up to nothing
+once the dispute is over, and before to what the game still holds of bonds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from protocol.chain.book import AttemptLost, Slashed
+from protocol.chain.disputes import (
+    BlockRevealed,
+    ChallengeRecord,
+    Collected,
+    Defeated,
+    Dispute,
+    Opened,
+    Pointed,
+    Revealed,
+    StepOpened,
+)
+from protocol.chain.event import Event, Place
+from protocol.chain.receipts import Sent
+from protocol.spec.dispute import CLOSE_GAS, MOVE_GAS, Outcome, forfeited
+from protocol.spec.job import DEAD, Deal, Fault
+from protocol.spec.trace import Tree
+
+
+class Party(Enum):
+    """Who somebody is in a dispute."""
+
+    CHALLENGER = auto()
+    PROVIDER = auto()
+    CLIENT = auto()
+    STRANGER = auto()
+    BURNED = auto()
+
+
+@dataclass(frozen=True)
+class Parties:
+    """Who is who.  ``delegate`` may open for the provider."""
+
+    provider: bytes
+    client: bytes
+    challengers: frozenset[bytes]
+    delegate: bytes = b""
+
+    def of(self, who: bytes) -> Party:
+        """The party of an account; a provider that challenges itself is the provider."""
+        if who == DEAD:
+            return Party.BURNED
+        if who == self.provider or (self.delegate.strip(b"\0") and who == self.delegate):
+            return Party.PROVIDER
+        if who in self.challengers:
+            return Party.CHALLENGER
+        return Party.CLIENT if who == self.client else Party.STRANGER
+
+
+@dataclass(frozen=True)
+class Line:
+    """One gain or loss of an account, in smallest units."""
+
+    who: bytes
+    what: str
+    token: int
+    native: int
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Transactions of one party: how many, their gas, and what that was in wei."""
+
+    party: Party
+    transactions: int
+    gas: int
+    paid: int
+
+
+def slash_of(events: Iterable[Event], d: Dispute) -> Slashed | None:
+    """What the provider lost with the attempt under dispute: the market takes it, and at once has
+    the provider slashed."""
+    lost = b""
+    for event in events:
+        if isinstance(event, AttemptLost):
+            mine = (event.job, event.attempt) == (d.job, d.attempt)
+            lost = event.place.tx if mine else b""
+        elif isinstance(event, Slashed) and event.place.tx == lost:
+            return event
+    return None
+
+
+def money(
+    d: Dispute, deal: Deal, ended: bool, slashed: Slashed | None, callers: Mapping[bytes, bytes]
+) -> list[Line]:
+    """Every gain and loss.
+
+    ``ended``: the claim was rejected, so bonds come back; ``callers`` are, by transaction, who
+    called the game.
+    """
+    lines = []
+    for x in d.challenges:
+        lines += _bond(d, x, deal, callers)
+        if ended and x.outcome is Outcome.LIVE:
+            rest = x.native - MOVE_GAS * deal.gas_price * len(_answers(d, x))
+            lines.append(Line(x.challenger, "bonds to collect", x.token, rest))
+    if slashed is not None:
+        lines.append(Line(d.provider, "stake lost", -slashed.token, -slashed.native))
+        lines += [Line(p.to, "reward", p.token, p.native) for p in slashed.payouts[:-1]]
+        # The client's line is behind the others.
+        lines += [Line(p.to, "compensation", p.token, p.native) for p in slashed.payouts[-1:]]
+        lines.append(Line(DEAD, "burned of the stake", slashed.burned, 0))
+    return [line for line in _gathered(lines) if line.token or line.native]
+
+
+def _gathered(lines: Iterable[Line]) -> list[Line]:
+    """Lines for the same thing as one, where the first was."""
+    out: dict[tuple[bytes, str], Line] = {}
+    for line in lines:
+        old = out.get((line.who, line.what), replace(line, token=0, native=0))
+        token, native = old.token + line.token, old.native + line.native
+        out[line.who, line.what] = replace(line, token=token, native=native)
+    return list(out.values())
+
+
+def _answers(d: Dispute, x: ChallengeRecord) -> list[Place]:
+    """Moves that the bond of a challenge paid for."""
+    out, waits = [], 0
+    for event, stop in ((move.event, move.stop) for move in x.moves):
+        if isinstance(event, Pointed) and stop.tree is Tree.STEPS and stop.level == 0:
+            waits = stop.step
+        # A step that nobody waits for is paid only where it is the job's one step.
+        asked = isinstance(event, StepOpened) and (event.step == waits or d.leaves == 2)
+        if asked or isinstance(event, Opened | Revealed | BlockRevealed):
+            out.append(event.place)
+    return out
+
+
+def _bond(
+    d: Dispute, x: ChallengeRecord, deal: Deal, callers: Mapping[bytes, bytes]
+) -> list[Line]:
+    """What became of the bond of one challenge."""
+    fee = MOVE_GAS * deal.gas_price
+    lines = [Line(x.challenger, f"bond {x.number}", -x.token, -x.native)]
+    lines += [Line(callers[place.tx], "answers", 0, fee) for place in _answers(d, x)]
+    for event in (move.event for move in x.moves):
+        if isinstance(event, Defeated):
+            burned, burned_native = forfeited(event.token), forfeited(event.native)
+            bounty = CLOSE_GAS * deal.gas_price
+            lines += [
+                Line(d.provider, "rest of defeated bonds", event.token - burned,
+                     event.native - burned_native - bounty),
+                Line(event.caller, "closing", 0, bounty),
+                Line(DEAD, "burned of bonds", burned, burned_native),
+            ]  # fmt: skip
+        elif isinstance(event, Collected):
+            lines.append(Line(x.challenger, "bonds back", event.token, event.native))
+    return lines
+
+
+def costs(sent: Iterable[Sent], parties: Parties) -> list[Costs]:
+    """What the transactions of each party cost; parties that sent none are left out."""
+    out: dict[Party, Costs] = {}
+    for one in sent:
+        party = parties.of(one.sender)
+        old = out.get(party, Costs(party, 0, 0, 0))
+        out[party] = Costs(party, old.transactions + 1, old.gas + one.gas, old.paid + one.paid)
+    return [out[party] for party in Party if party in out]
+
+
+FAULTS = {
+    Fault.LATE: "no result came in time",
+    Fault.WRONG: "a number was proven wrong",
+    Fault.SILENT: "the provider did not answer in time",
+    Fault.WITHHELD: "the provider withheld data",
+}
+"""Why a claim fell."""
