@@ -2,7 +2,8 @@
 
 For the demonstration and for tests.  It registers, takes jobs, commits and defends as any provider
 does, with an engine that tampers with one result; so its trace fits its lie, and a dispute has to
-find the place.
+find the place.  The bit is a high one: a low one may vanish in what follows, and then the committed
+result is right.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from provider.engine import Engine
 
 
 class Cheat(Agent):
-    """An agent that flips the lowest bit of ``element`` of every ``operation``-th result."""
+    """An agent that flips a high bit (of a float's exponent) of ``element`` of ``operation``."""
 
     def __init__(
         self, chain: Chain, sender: Sender, store: Store, config: AgentConfig, say: Say,
@@ -42,7 +43,7 @@ class Cheat(Agent):
     def _tamper(self, step: int, operation: int, result: Array) -> None:
         if operation == self.operation:
             flat = result.reshape(-1)
-            flat[self.element : self.element + 1].view("u1")[0] ^= 1
+            flat[self.element : self.element + 1].view("u1")[-1] ^= 1
 
 
 def main() -> int:

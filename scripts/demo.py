@@ -1,9 +1,12 @@
-"""One real job from wallet to checked result, with a provider that dies in the middle.
+"""One real job from wallet to checked result, with a provider that dies, and one that lies.
 
 ``make demo`` starts a local chain, the contracts, IPFS nodes, two providers and a keeper as
 processes; a client posts a job that embeds 64 sentences with MiniLM; the provider that took it is
-killed while it computes, loses part of its stake, and the other one finishes.  The last line is
-``demo: ok``, or says what failed (exit 1).
+killed while it computes, loses part of its stake, and the other one finishes.
+
+In the second act a provider flips one bit of one number in the middle of the third layer; a
+watchtower finds it, the contract recomputes the number, the stake is gone, and an honest provider
+does the job.  The last line is ``demo: ok``, or says what failed (exit 1).
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,21 +24,36 @@ from rich.console import Console
 from rich.table import Table
 
 from client.jobs import Client
-from protocol.chain.book import JobRecord
+from protocol.chain.book import Attempt, JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.config import ChainConfig
 from protocol.chain.state import Snapshot
 from protocol.chain.wallet import Wallet
 from protocol.spec.errors import AssayError
 from protocol.spec.job import DEAD, Fault, JobStatus
-from scripts.devnet import CLIENT, FIRST_PROVIDER, KEEPER, TOKENS, Devnet, Process, interrupts
+from protocol.spec.types import Kind
+from scripts.devnet import (
+    CHEAT,
+    CLIENT,
+    FIRST_PROVIDER,
+    KEEPER,
+    TOKENS,
+    WATCHTOWER,
+    Devnet,
+    Process,
+    interrupts,
+)
 from scripts.gas import gas_table
 
 SENTENCES = Path(__file__).with_name("sentences.txt")
 PRICE = "20"
 RUN_SECONDS = 40
 WINDOW_SECONDS = 6
-DEADLINE_SECONDS = 600.0
+WATCHED_SECONDS = 20
+"""The window of the second act: a watchtower needs time to compute."""
+
+LIE_LAYER = 3
+DEADLINE_SECONDS = 900.0
 MINIMUM_COSINE = 0.99999
 
 
@@ -72,6 +90,8 @@ class Demo:
         self.names = {
             Wallet.dev(CLIENT).address: "client",
             Wallet.dev(KEEPER).address: "keeper",
+            Wallet.dev(WATCHTOWER).address: "watchtower",
+            Wallet.dev(CHEAT).address: "cheat",
             DEAD: "burned",
         }
         for k in range(market.count):
@@ -85,14 +105,27 @@ class Demo:
 
     def wait(self, job: bytes, status: JobStatus, provider: bytes | None = None) -> JobRecord:
         """Follow the job until it has a status (and provider); DemoFailed if it ends otherwise."""
+        return self._until(
+            job, status.name, lambda r: r.status is status and provider in (None, r.provider)
+        )
+
+    def lost(self, job: bytes, attempt: int) -> Attempt:
+        """Follow the job until an attempt is lost, however short a time it is open then."""
+        record = self._until(
+            job, f"without attempt {attempt}",
+            lambda r: len(r.attempts) > attempt and r.attempts[attempt].fault is not None,
+        )  # fmt: skip
+        return record.attempts[attempt]
+
+    def _until(self, job: bytes, what: str, there: Callable[[JobRecord], bool]) -> JobRecord:
         for view in self.client.follow(job, frozenset()):
             record = view.record
-            if record.status is status and provider in (None, record.provider):
+            if there(record):
                 return record
             name = record.status.name
-            expect(record.live, f"the job ended {name}, {status.name} was wanted")
+            expect(record.live, f"the job ended {name}, {what} was wanted")
             expect(time.monotonic() < self.until, f"the job is still {name}")
-        raise DemoFailed(f"the job was not followed until {status.name}")
+        raise DemoFailed(f"the job was not followed until {what}")
 
     # --- money -------------------------------------------------------------------------------
 
@@ -148,10 +181,9 @@ class Demo:
         options = ("-o", str(model), "--batch", "64", "--tokens", str(tokens))
         self.say(self.market.assay(self.market.client, "compile", "minilm", *options))
 
-    def submit(self, model: Path) -> bytes:
-        self.say("[bold]2. Submit[/bold] the job: model, sentences, price")
+    def submit(self, model: Path, window: int = WINDOW_SECONDS) -> bytes:
         deal = (
-            *("--run", str(RUN_SECONDS), "--window", str(WINDOW_SECONDS), "--attempts", "3"),
+            *("--run", str(RUN_SECONDS), "--window", str(window), "--attempts", "3"),
             *("--open", "120", "--work-ms", "30000"),
         )
         posted = self.market.json(
@@ -177,9 +209,7 @@ class Demo:
 
     def recover(self, job: bytes, victim: bytes) -> JobRecord:
         self.say("[bold]4. The keeper[/bold] finds it late; the other provider finishes")
-        self.wait(job, JobStatus.OPEN)
-        record, _ = self.client.record(job)
-        lost = record.attempts[0]
+        lost = self.lost(job, 0)
         expect(lost.fault is Fault.LATE and lost.provider == victim, "the wrong one was slashed")
         self.say(f"   {self.name(victim)} was slashed for lateness, the job is open again")
         record = self.wait(job, JobStatus.COMMITTED)
@@ -213,6 +243,7 @@ class Demo:
         }
         self.market.start_keeper()
         before, block = self.ledger(), self.chain.snapshot().number
+        self.say("[bold]2. Submit[/bold] the job: model, sentences, price")
         job = self.submit(model)
         victim = self.kill_one(job, processes)
         record = self.recover(job, victim)
@@ -220,6 +251,65 @@ class Demo:
         self.say("[bold]6. The account[/bold]")
         self.show_money(before, self.ledger())
         self.console.print(gas_table(self.chain, record.job, block + 1, self.name))
+        self.second_act(model, directory, [p for p in processes.values() if p.running])
+
+    # --- the second act ----------------------------------------------------------------------
+
+    def second_act(self, model: Path, directory: Path, honest: Sequence[Process]) -> None:
+        """A lie in the middle of a layer, found, proven, punished; the job done all the same."""
+        self.say("\n[bold]7. A cheat[/bold] takes the next job: the honest providers are away")
+        operation, element = self.place_of_the_lie(model)
+        for process in honest:
+            process.stop()
+        party = self.market.register("cheat", CHEAT)
+        self.market.start_cheat(party, operation, element)
+        self.market.start_watchtower()
+        before, block = self.ledger(), self.chain.snapshot().number
+        job = self.submit(model, WATCHED_SECONDS)
+        record = self.wait(job, JobStatus.COMMITTED, Wallet.dev(CHEAT).address)
+        self.say(f"   the cheat committed 0x{(record.result_root or b'').hex()}")
+        self.say("[bold]8. The watchtower[/bold] computes it again, challenges and proves")
+        expect(self.lost(job, 0).fault is Fault.WRONG, "the lie was not proven wrong")
+        self.say(self.market.assay(
+            self.market.client, "dispute", "0x" + job.hex(), "--model", str(model)
+        ))  # fmt: skip
+        self.say("[bold]9. An honest provider[/bold] does the job; the watchtower agrees")
+        self.market.start_provider(self.market.count - 1)
+        record = self.wait(job, JobStatus.COMMITTED)
+        expect(self.name(record.provider or b"").startswith("provider"), "the cheat came again")
+        tower = self.market.processes["watchtower"]
+        tower.wait_for(lambda line: "result is right" in line, "'the result is right'", 120)
+        self.wait(job, JobStatus.FINALIZED)
+        self.same_bits(job, directory)
+        self.say("[bold]10. The account[/bold]")
+        tower.wait_for(lambda line: "withdrew" in line, "the watchtower's reward", 60)
+        self.show_money(before, self.ledger())
+        self.console.print(gas_table(self.chain, job, block + 1, self.name))
+
+    def place_of_the_lie(self, model: Path) -> tuple[int, int]:
+        """The operation that begins the network of layer LIE_LAYER, and the middle of its result's
+        second row."""
+        from client.compiled import Compiled
+
+        compiled = Compiled.load(model)
+        body, templates = compiled.program.phases[0].instances, compiled.program.templates
+        products = [n for n, i in enumerate(body) if templates[i.template].kind is Kind.DOT]
+        widest = max(templates[body[n].template].shape[-1] for n in products)
+        wide = [n for n in products if templates[body[n].template].shape[-1] == widest]
+        operation = wide[LIE_LAYER - 1]
+        self.say(f"   it flips one bit in operation {operation} ({compiled.sources[operation]})")
+        return operation, widest + widest // 2
+
+    def same_bits(self, job: bytes, directory: Path) -> None:
+        """The result is the one of the first act, of which every bit was computed again."""
+        import numpy as np
+
+        out = directory / "again"
+        self.market.assay(self.market.client, "fetch", "0x" + job.hex(), "-o", str(out))
+        first, again = (np.load(d / "0.npy") for d in (directory / "result", out))
+        same = np.array_equal(first.view(np.uint32), again.view(np.uint32))
+        expect(same, "the honest result differs from the first act's")
+        self.say("   every bit equal to the first act's verified result")
 
 
 def minimum_cosine(out: Path) -> float:

@@ -1,4 +1,4 @@
-"""A whole market on this machine: an EVM node, the contracts, IPFS nodes, providers, a keeper.
+"""A whole market on this machine: a chain, the contracts, IPFS nodes, providers, two keepers.
 
 Every part is a process of its own, started as a user would start it (``assay provider run``, …),
 writes its log below one directory, and is stopped when the context ends, also on Ctrl-C.
@@ -25,14 +25,17 @@ from protocol.spec.errors import AssayError
 from protocol.storage.process import NodeProcess, Ready
 from scripts import config, evm, tools
 
-CLIENT, KEEPER, FIRST_PROVIDER = 1, 2, 3
+CLIENT, KEEPER, FIRST_PROVIDER, CHEAT, WATCHTOWER = 1, 2, 3, 8, 9
 """Accounts of the development mnemonic; 0 deploys."""
+
+MOST_PROVIDERS = CHEAT - FIRST_PROVIDER
 
 TOKENS = 10**18
 """Smallest units of one token."""
 
 CLIENT_TOKENS = 1_000
 STAKE_TOKENS = 500
+WATCHTOWER_TOKENS = 10_000
 DEPOSIT_ETH = "1"
 STOP_SECONDS = 15.0
 
@@ -179,6 +182,7 @@ class Devnet:
         self.url = ""
         self.client: Party
         self.keeper: Party
+        self.watchtower: Party
 
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -212,14 +216,20 @@ class Devnet:
         self._deploy()
         self.client = self._party("client", CLIENT)
         self.keeper = self._party("keeper", KEEPER, ipfs=False)
-        for k in range(self.count):
-            self.providers.append(self._party(f"provider-{k + 1}", FIRST_PROVIDER + k))
+        self.watchtower = self._party("watchtower", WATCHTOWER)
         self.assay(self.client, "wallet", "mint", str(CLIENT_TOKENS))
-        for party in self.providers:
-            self.assay(party, "wallet", "mint", str(STAKE_TOKENS))
-            register = ("register", "--stake", str(STAKE_TOKENS), "--deposit", DEPOSIT_ETH)
-            self.assay(party, "provider", *register)
-            self.say(f"{party.name} registered with {STAKE_TOKENS} tokens at stake")
+        self.assay(self.watchtower, "wallet", "mint", str(WATCHTOWER_TOKENS))
+        for k in range(self.count):
+            self.providers.append(self.register(f"provider-{k + 1}", FIRST_PROVIDER + k))
+
+    def register(self, name: str, account: int) -> Party:
+        """A provider with a stake and an IPFS node."""
+        party = self._party(name, account)
+        self.assay(party, "wallet", "mint", str(STAKE_TOKENS))
+        register = ("register", "--stake", str(STAKE_TOKENS), "--deposit", DEPOSIT_ETH)
+        self.assay(party, "provider", *register)
+        self.say(f"{party.name} registered with {STAKE_TOKENS} tokens at stake")
+        return party
 
     def _deploy(self) -> None:
         arguments = ["--url", self.url, "--out", str(self.deployment)]
@@ -260,22 +270,30 @@ class Devnet:
         """Run the agent of provider ``number`` (from 0) until it watches the chain."""
         party = self.providers[number]
         command = ("provider", "run", "--dir", str(party.directory / "agent"), *options)
-        process = self._spawn(party, command)
-        process.wait_for(lambda line: "watching" in line, "the word 'watching'", 90)
-        self.say(f"{party.name} watches the chain (process {process.pid})")
-        return process
+        return self._spawn(party, ("assay.cli", *command))
 
     def start_keeper(self) -> Process:
         """Run the timekeeper until it watches the chain."""
-        process = self._spawn(self.keeper, ("keeper",))
-        process.wait_for(lambda line: "watching" in line, "the word 'watching'", 60)
-        self.say(f"keeper watches the chain (process {process.pid})")
-        return process
+        return self._spawn(self.keeper, ("assay.cli", "keeper"))
 
-    def _spawn(self, party: Party, arguments: Sequence[str]) -> Process:
-        command = [sys.executable, "-m", "assay.cli", *arguments]
+    def start_watchtower(self) -> Process:
+        """Run the watchtower until it watches the chain."""
+        directory = str(self.watchtower.directory / "verdicts")
+        return self._spawn(self.watchtower, ("assay.cli", "watchtower", "--dir", directory))
+
+    def start_cheat(self, party: Party, operation: int, element: int) -> Process:
+        """Run a provider that lies (``scripts.cheat``) until it watches the chain."""
+        place = ("--operation", str(operation), "--element", str(element))
+        directory = ("--dir", str(party.directory / "agent"))
+        return self._spawn(party, ("scripts.cheat", *directory, *place))
+
+    def _spawn(self, party: Party, module: Sequence[str]) -> Process:
+        """A process of ``party``, once it watches the chain."""
+        command = [sys.executable, "-m", *module]
         process = Process(party.name, command, party.env, party.directory / "log.txt")
         self.processes[party.name] = process
+        process.wait_for(lambda line: "watching" in line, "the word 'watching'", 90)
+        self.say(f"{party.name} watches the chain (process {process.pid})")
         return process
 
     # --- commands -----------------------------------------------------------------------------
@@ -338,6 +356,7 @@ def main() -> int:
             for k in range(given.providers):
                 market.start_provider(k)
             market.start_keeper()
+            market.start_watchtower()
             lines = [f"export {name}={market.client.env[name]}" for name in EXPORTED]
             script = market.directory / "env"
             script.write_text("\n".join(lines) + "\n")

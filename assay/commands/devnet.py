@@ -17,7 +17,7 @@ ROOT = Path(assay.__file__).resolve().parent.parent
 @click.command(name="devnet")
 @click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False),
               default=Path(".assay/devnet"), show_default=True, help="Logs and data.")  # fmt: skip
-@click.option("--providers", type=click.IntRange(0, 7), default=2, show_default=True,
+@click.option("--providers", type=click.IntRange(0, 5), default=2, show_default=True,
               help="How many providers run.")  # fmt: skip
 @click.option("--evm", type=click.Choice(["anvil", "ganache"]), default="anvil", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=8545, show_default=True,
@@ -25,8 +25,8 @@ ROOT = Path(assay.__file__).resolve().parent.parent
 def devnet_command(directory: Path, providers: int, evm: str, port: int) -> None:
     """Run a whole market on this machine until Ctrl-C.
 
-    A chain, the contracts, an IPFS node each for a client and the providers, the providers and a
-    keeper, each a process of its own. It writes a file of settings for other terminals:
+    A chain, the contracts, an IPFS node each for a client, the providers and a watchtower, the
+    providers, a keeper and the watchtower, each a process of its own. It writes a file of settings for other terminals:
 
     \b
     assay devnet                        in one terminal
