@@ -198,8 +198,8 @@ library Costs {
                 (uint256 stride, uint256 radix) = (key >> 66, uint64(key >> 2));
                 reach += stride * (radix - 1);
                 if (stride == 0 || radix == 1) continue;
-                if (e.runs == 1 && (stride < length || (stride + 1 - length) << bits <= BLOCK_BYTES))
-                {
+                uint256 gap = stride < length ? 0 : stride + 1 - length;
+                if (e.runs == 1 && gap << bits <= BLOCK_BYTES) {
                     if (length > 1) e.pieces *= radix;
                     length += stride * (radix - 1);
                 } else {
