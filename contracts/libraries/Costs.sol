@@ -1,18 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {BLOCK_BYTES, DType, Kind, WORD} from "../types/Machine.sol";
+import {BLOCK_BYTES, DType, Kind, NONE8, WORD} from "../types/Machine.sol";
 import {AffineView} from "./AffineView.sol";
 import {LegalityView, ViewHead} from "./LegalityView.sol";
 import {ProgramDecoder, Template} from "./ProgramDecoder.sol";
-
-/// @notice Loads of a template's codes: bit k stands for view k.
-struct Loads {
-    uint256 pre;
-    uint256 post;
-    uint256 preComputed;
-    uint256 postComputed;
-}
 
 /// @title The cost table of machine version 1
 /// @notice Twin of protocol/spec/costs.py, which says what each figure is.
@@ -21,7 +13,9 @@ library Costs {
 
     uint256 internal constant MAX_COST = 10_000_000;
     uint256 internal constant MAX_BYTES = 96 * 1024;
-    uint256 internal constant TRANSACTION_BYTES = 16 * 1024;
+    uint256 internal constant TRANSACTION_BYTES = 8 * 1024;
+    uint256 internal constant OPERAND_BYTES = 1024;
+    uint256 internal constant RUN_BYTES = 256;
     uint256 internal constant GAS_BASE = 500_000;
     uint256 internal constant GAS_DATA = 16;
     uint256 internal constant GAS_FLOOR = 40;
@@ -42,29 +36,41 @@ library Costs {
     uint256 internal constant GAS_OP_2 =
         0x1005000000000000000000000000000010090505090000000000000000000000;
 
+    /// @dev Blocks, runs of adjacent ones and sibling hashes that prove loads.
+    struct Proofs {
+        uint256 blocks;
+        uint256 runs;
+        uint256 siblings;
+    }
+
     /// @notice Worst case over all elements of a template that is legal but for clause T9: gas of
     /// recomputing one, bytes of its proof. All products stay far below 2^256.
     function cost(Template memory t) internal pure returns (uint256 gas_, uint256 size) {
         unchecked {
             uint256 terms = product(t.r, t.rdigits);
-            Loads memory loads;
+            Proofs memory p;
             gas_ = GAS_BASE + GAS_VIEW * t.views.length + GAS_DECODE * (t.preCount + t.postCount);
-            uint256 once;
-            (once, loads.pre, loads.preComputed) = _code(t.preAt, t.preCount);
+            (uint256 once, uint256 plain) = _code(t, p, t.preAt, t.preCount, terms);
             gas_ += once * terms;
-            (once, loads.post, loads.postComputed) = _code(t.postAt, t.postCount);
-            gas_ += once;
             if (t.kind == Kind.REDUCE) {
                 gas_ += GAS_FOLD * terms;
             } else if (t.kind == Kind.DOT) {
                 uint256 inner = uint32(t.r >> (256 - 32 * t.rdigits));
                 gas_ += GAS_DOT_TERM * terms + GAS_DOT_RUN * (terms / inner);
-                loads.pre = 3; // views 0 and 1
+                plain = 3; // views 0 and 1
             }
-            uint256 proofs;
-            (proofs, size) = _proofs(t, loads);
-            size += TRANSACTION_BYTES;
-            gas_ += proofs + size * GAS_DATA;
+            _plain(t, p, plain, true);
+            (once, plain) = _code(t, p, t.postAt, t.postCount, 1);
+            gas_ += once;
+            _plain(t, p, plain, false);
+            _live(t, p);
+
+            // The template's encoding: from its head to the last word of `post`.
+            size = t.postAt + (8 * t.postCount + WORD - 1) / WORD * WORD + 3 * WORD - t.slotsAt;
+            size += TRANSACTION_BYTES + OPERAND_BYTES * t.slots;
+            size += p.blocks * BLOCK_BYTES + p.runs * RUN_BYTES + p.siblings * WORD;
+            gas_ += p.blocks * GAS_BLOCK + p.runs * GAS_RUN + p.siblings * GAS_NODE;
+            gas_ += size * GAS_DATA;
             if (gas_ < size * GAS_FLOOR) gas_ = size * GAS_FLOOR;
         }
     }
@@ -79,98 +85,161 @@ library Costs {
         }
     }
 
-    /// @dev Gas of one execution of a code, and the views that it loads.
-    function _code(uint256 at, uint256 count)
+    /// @dev Gas of one execution of a code, and the views that it loads without a computed index;
+    /// each load at a computed one may hit a new block every one of `times`.
+    function _code(Template memory t, Proofs memory p, uint256 at, uint256 count, uint256 times)
         private
         pure
-        returns (uint256 gas_, uint256 loads, uint256 computed)
+        returns (uint256 gas_, uint256 plain)
     {
-        (uint256 table0, uint256 table1, uint256 table2) = (GAS_OP_0, GAS_OP_1, GAS_OP_2);
-        assembly ("memory-safe") {
-            for { let end := add(at, shl(3, count)) } lt(at, end) { at := add(at, 8) } {
-                let w := calldataload(at)
-                let op := byte(0, w)
-                let table := table0
-                if gt(op, 0x1F) { table := table1 }
-                if gt(op, 0x3F) { table := table2 }
-                gas_ := add(gas_, byte(and(op, 0x1F), table))
-                let view_ := shl(byte(1, w), 1)
-                if eq(op, 0x01) { loads := or(loads, view_) }
-                if eq(op, 0x02) { computed := or(computed, view_) }
+        unchecked {
+            for (uint256 end = at + 8 * count; at < end; at += 8) {
+                uint256 w;
+                assembly ("memory-safe") {
+                    w := calldataload(at)
+                }
+                uint256 op = w >> 248;
+                uint256 table = op < 0x20 ? GAS_OP_0 : op < 0x40 ? GAS_OP_1 : GAS_OP_2;
+                gas_ += 100 * ((table >> (8 * (31 - op % 0x20))) & 0xFF);
+                uint256 k = uint8(w >> 240);
+                if (op == 0x01) plain |= 1 << k;
+                if (op == 0x02) _computed(t, p, k, times);
             }
-            gas_ := mul(gas_, 100)
         }
     }
 
-    /// @dev Gas and bytes of proving all loads.
-    function _proofs(Template memory t, Loads memory loads)
-        private
-        pure
-        returns (uint256 gas_, uint256 size)
-    {
+    function _computed(Template memory t, Proofs memory p, uint256 k, uint256 times) private pure {
+        unchecked {
+            (uint256 total, uint256 depth,) = _tree(t, LegalityView.head(t, k).slot);
+            uint256 n = _min(times, total);
+            _add(p, n, n, n * depth);
+        }
+    }
+
+    /// @dev All loads of the views of a set at their own addresses: see `_plain` of the twin.
+    function _plain(Template memory t, Proofs memory p, uint256 views, bool folding) private pure {
         unchecked {
             for (uint256 k; k < t.views.length; ++k) {
+                if ((views >> k) & 1 == 1) _view(t, p, LegalityView.head(t, k), folding);
+            }
+        }
+    }
+
+    function _view(Template memory t, Proofs memory p, ViewHead memory v, bool folding)
+        private
+        pure
+    {
+        unchecked {
+            (uint256 total, uint256 depth, uint256 bits) = _tree(t, v.slot);
+            Extent memory e = _extent(v, folding ? v.digits : v.every, bits);
+            uint256 n = _min(_min(e.runs * e.most, e.span), total);
+            uint256 runs = _min(n, (e.span + 1) / 2);
+            bool cut = v.guards != 0 || t.liveR != NONE8;
+            runs = _min(runs, cut ? e.runs * e.pieces : e.runs);
+            uint256 siblings = 2 * depth * runs;
+            if (e.most == 1) siblings = _min(siblings, depth * _min(e.runs, n));
+            _add(p, n, runs, siblings);
+        }
+    }
+
+    /// @dev The first block of every slot that bounds something.
+    function _live(Template memory t, Proofs memory p) private pure {
+        unchecked {
+            uint256 set = (1 << t.liveR) | (1 << t.liveOut); // NONE8 is no slot
+            for (uint256 k; k < t.views.length; ++k) {
                 ViewHead memory v = LegalityView.head(t, k);
-                for (uint256 kind; kind < 4; ++kind) {
-                    uint256 set = kind < 2
-                        ? (kind == 0 ? loads.pre : loads.preComputed)
-                        : (kind == 2 ? loads.post : loads.postComputed);
-                    if ((set >> k) & 1 == 0) continue;
-                    (uint256 blocks, uint256 runs, uint256 siblings) =
-                        _proof(t, v, kind < 2, kind & 1 == 1);
-                    size += blocks * BLOCK_BYTES + siblings * WORD;
-                    gas_ += blocks * GAS_BLOCK + runs * GAS_RUN + siblings * GAS_NODE;
+                for (uint256 g; g < v.guards; ++g) {
+                    (,, uint256 slot) = v.guard(g);
+                    set |= 1 << slot;
                 }
             }
-        }
-    }
-
-    /// @dev Most that proves all loads of a view for one element: blocks, runs of adjacent ones,
-    /// sibling hashes.
-    function _proof(Template memory t, ViewHead memory v, bool folding, bool computed)
-        private
-        pure
-        returns (uint256 blocks, uint256 runs, uint256 siblings)
-    {
-        unchecked {
-            (DType dtype, uint256 count) = ProgramDecoder.slot(t, v.slot);
-            uint256 bits = AffineView.sizeBits(dtype);
-            uint256 total = _blocks(count << bits);
-            uint256 depth = _depth(total);
-            if (computed) {
-                blocks = min(folding ? product(t.r, t.rdigits) : 1, total);
-                return (blocks, blocks, blocks * depth);
+            for (uint256 k; k < t.slots; ++k) {
+                if ((set >> k) & 1 == 0) continue;
+                (, uint256 depth,) = _tree(t, k);
+                _add(p, 1, 1, depth);
             }
-            uint256 perRun;
-            uint256 span;
-            (runs, perRun, span) = _runs(v, folding ? v.digits : v.every, bits);
-            blocks = min(min(runs * perRun, span), total);
-            runs = min(runs, blocks);
-            siblings = min(runs * (perRun == 1 ? depth : 2 * depth), span + 2 * depth);
         }
     }
 
-    /// @dev Runs of contiguous elements over the digits from `from` on, blocks that one run may
-    /// touch, blocks that all lie within.
-    function _runs(ViewHead memory v, uint256 from, uint256 bits)
+    function _add(Proofs memory p, uint256 blocks, uint256 runs, uint256 siblings) private pure {
+        unchecked {
+            p.blocks += blocks;
+            p.runs += runs;
+            p.siblings += siblings;
+        }
+    }
+
+    /// @dev How the addresses of a view lie over some digits.
+    /// @param runs that no block lies between
+    /// @param pieces of a run, if elements of it are left out
+    /// @param most blocks that one run may touch
+    /// @param span blocks that all lie within
+    struct Extent {
+        uint256 runs;
+        uint256 pieces;
+        uint256 most;
+        uint256 span;
+    }
+
+    /// @dev Over the digits from `from` on (three at most), by ascending stride.
+    function _extent(ViewHead memory v, uint256 from, uint256 bits)
         private
         pure
-        returns (uint256 runs, uint256 perRun, uint256 span)
+        returns (Extent memory e)
     {
         unchecked {
-            uint256 run = 1;
+            (e.runs, e.pieces) = (1, 1);
+            uint256 length = 1;
             uint256 reach;
-            runs = 1;
-            for (uint256 k = v.every; k > from; --k) {
-                uint256 radix = v.radix(k - 1);
-                uint256 stride = LegalityView.abs(v.weight(k - 1, LegalityView.Weight.STRIDE));
+            uint256 last;
+            for (uint256 left = v.every - from; left > 0; --left) {
+                uint256 key = _following(v, from, last);
+                last = key;
+                (uint256 stride, uint256 radix) = (key >> 66, uint64(key >> 2));
                 reach += stride * (radix - 1);
-                if (radix == 1 || stride == 0) continue;
-                if (stride == run && runs == 1) run *= radix;
-                else runs *= radix;
+                if (stride == 0 || radix == 1) continue;
+                uint256 gap = stride < length ? 0 : stride + 1 - length;
+                if (e.runs == 1 && gap << bits <= BLOCK_BYTES) {
+                    if (length > 1) e.pieces *= radix;
+                    length += stride * (radix - 1);
+                } else {
+                    e.runs *= radix;
+                }
             }
-            perRun = _blocks((run - 1) << bits) + 1;
-            span = _blocks(reach << bits) + 1;
+            e.most = _blocks((length - 1) << bits) + 1;
+            e.span = _blocks(reach << bits) + 1;
+        }
+    }
+
+    /// @dev The least (stride, radix, 1 + position) of the digits from `from` on that is more than
+    /// `last`.
+    function _following(ViewHead memory v, uint256 from, uint256 last)
+        private
+        pure
+        returns (uint256 key)
+    {
+        unchecked {
+            key = type(uint256).max;
+            for (uint256 k = from; k < v.every; ++k) {
+                uint256 stride = LegalityView.abs(v.weight(k, LegalityView.Weight.STRIDE));
+                uint256 found = stride << 66 | v.radix(k) << 2 | (k - from + 1);
+                if (found > last && found < key) key = found;
+            }
+        }
+    }
+
+    /// @dev Blocks of an operand, depth of the tree over them, base-2 logarithm of an element's
+    /// bytes.
+    function _tree(Template memory t, uint256 slot)
+        private
+        pure
+        returns (uint256 total, uint256 depth, uint256 bits)
+    {
+        unchecked {
+            (DType dtype, uint256 count) = ProgramDecoder.slot(t, slot);
+            bits = AffineView.sizeBits(dtype);
+            total = _blocks(count << bits);
+            while ((1 << depth) < total) ++depth;
         }
     }
 
@@ -180,14 +249,7 @@ library Costs {
         }
     }
 
-    /// @dev Levels above `leaves`.
-    function _depth(uint256 leaves) private pure returns (uint256 depth) {
-        unchecked {
-            while ((1 << depth) < leaves) ++depth;
-        }
-    }
-
-    function min(uint256 a, uint256 b) private pure returns (uint256) {
+    function _min(uint256 a, uint256 b) private pure returns (uint256) {
         return a < b ? a : b;
     }
 }

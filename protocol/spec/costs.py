@@ -7,7 +7,6 @@ measured against this table.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,8 +21,14 @@ MAX_COST: Final = 10_000_000
 MAX_BYTES: Final = 96 * 1024
 """Bytes of that transaction: public mempools take 128 KiB."""
 
-TRANSACTION_BYTES: Final = 16 * 1024
-"""Bytes beside the blocks: template, instance, paths into program and trace, claim, signature."""
+TRANSACTION_BYTES: Final = 8 * 1024
+"""Bytes beside template, operands and blocks: claim, terms, paths into program and trace."""
+
+OPERAND_BYTES: Final = 1024
+"""Bytes of what binds one operand: its root, its wrapper, its path."""
+
+RUN_BYTES: Final = 256
+"""Bytes of one run beside its blocks and siblings."""
 
 GAS_BASE: Final = 500_000
 """Transaction, claim checks, program proofs, head of the template, settlement."""
@@ -90,62 +95,98 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """What proves all loads of one view: blocks, runs of adjacent ones, sibling hashes."""
+    """What proves some loads: blocks, runs of adjacent ones, sibling hashes."""
 
     blocks: int
     runs: int
     siblings: int
 
 
-def _proof(t: Template, k: int, *, folding: bool, computed: bool) -> _Proof:
-    """Most that proves all loads of view k for one element.
+def _blocks(size: int) -> int:
+    return -(-size // BLOCK_BYTES)
 
-    A run of contiguous elements that is n elements long touches at most ceil((n-1)*size/512) + 1
-    blocks and needs at most 2*depth siblings (depth if one block); blocks that lie within a span
-    of m blocks need at most m + 2*depth.  A computed index may hit a new block at every position.
+
+def _tree(t: Template, slot: int) -> tuple[int, int]:
+    """Blocks of an operand, and the depth of the tree over them."""
+    total = _blocks(t.slots[slot].count * t.slots[slot].dtype.size)
+    return total, depth_of(total)
+
+
+def _computed(t: Template, k: int, loads: int) -> _Proof:
+    """Loads of view k at computed indexes: each may hit a new block."""
+    total, depth = _tree(t, t.views[k].slot)
+    n = min(loads, total)
+    return _Proof(n, n, n * depth)
+
+
+def _plain(t: Template, k: int, *, folding: bool) -> _Proof:
+    """Most that proves all other loads of view k for one element.
+
+    Digits that follow one another without leaving out a block make one run, whose first byte may
+    lie anywhere in a block.  A run of several blocks has 2*depth siblings at most, of one block
+    depth.  Guards and ``live`` leave elements out: along any one digit what is left is still in one
+    piece, but not along all of them.  However many pieces there are, between two of them lies a
+    block that is not read.
     """
     v = t.views[k]
-    slot = t.slots[v.slot]
-    size = slot.dtype.size
-    total = -(-slot.count * size // BLOCK_BYTES)
-    depth = depth_of(total)
+    size = t.slots[v.slot].dtype.size
+    total, depth = _tree(t, v.slot)
     digits = v.rdigits if folding else ()
-    if computed:
-        n = min(math.prod(d.radix for d in digits), total)
-        return _Proof(n, n, n * depth)
-    run, runs = 1, 1
-    for d in reversed(digits):
-        if d.radix == 1 or d.stride == 0:
+    length, runs, pieces = 1, 1, 1
+    for stride, radix in sorted((abs(d.stride), d.radix) for d in digits):
+        if stride == 0 or radix == 1:
             continue
-        if abs(d.stride) == run and runs == 1:
-            run *= d.radix
+        if runs == 1 and (stride - length + 1) * size <= BLOCK_BYTES:
+            pieces *= radix if length > 1 else 1
+            length += stride * (radix - 1)
         else:
-            runs *= d.radix
-    per_run = -(-(run - 1) * size // BLOCK_BYTES) + 1
-    reach = sum(abs(d.stride) * (d.radix - 1) for d in digits)
-    span = -(-reach * size // BLOCK_BYTES) + 1
-    n = min(runs * per_run, span, total)
-    siblings = min(runs, n) * (depth if per_run == 1 else 2 * depth)
-    return _Proof(n, min(runs, n), min(siblings, span + 2 * depth))
+            runs *= radix
+    pieces = runs * pieces if v.guards or t.live_r is not None else runs
+    most = _blocks((length - 1) * size) + 1
+    span = _blocks(sum(abs(d.stride) * (d.radix - 1) for d in digits) * size) + 1
+    n = min(runs * most, span, total)
+    found = min(pieces, n, (span + 1) // 2)
+    siblings = 2 * depth * found
+    if most == 1:
+        siblings = min(siblings, depth * min(runs, n))
+    return _Proof(n, found, siblings)
+
+
+def _live(t: Template) -> set[int]:
+    """Slots whose element 0 bounds something: their first block is read."""
+    slots = {g.live for v in t.views for g in v.guards} | {t.live_r}
+    if t.live_out is not None:
+        slots.add(t.live_out[0])
+    return {slot for slot in slots if slot is not None}
+
+
+def template_bytes(t: Template) -> int:
+    """Length of a template's encoding."""
+    words = 3 + len(t.slots)
+    words += sum(1 + len(v.guards) + len(v.digits) + len(v.rdigits) for v in t.views)
+    return WORD * (words + -(-len(t.pre) // 4) + -(-len(t.post) // 4))
 
 
 def cost(t: Template) -> Cost:
     """Worst-case gas and proof bytes of recomputing one element on chain."""
-    loads: dict[tuple[int, bool, bool], None] = {}
     gas = GAS_BASE + GAS_VIEW * len(t.views) + GAS_DECODE * (len(t.pre) + len(t.post))
+    plain: set[tuple[int, bool]] = set()
+    proofs = [_Proof(1, 1, _tree(t, slot)[1]) for slot in _live(t)]
     for code, times, folding in ((t.pre, t.terms, True), (t.post, 1, False)):
         for ins in code:
             gas += GAS_OP[Op(ins.op)] * times
-            if ins.op in (Op.LOAD, Op.LOADX):
-                loads[ins.a, folding, ins.op == Op.LOADX] = None
+            if ins.op == Op.LOAD:
+                plain.add((ins.a, folding))
+            elif ins.op == Op.LOADX:
+                proofs.append(_computed(t, ins.a, times))
     if t.kind is Kind.REDUCE:
         gas += GAS_FOLD * t.terms
     elif t.kind is Kind.DOT:
         gas += GAS_DOT_TERM * t.terms + GAS_DOT_RUN * (t.terms // t.r[-1])
-        loads[0, True, False] = loads[1, True, False] = None
-    size = TRANSACTION_BYTES
-    for k, folding, computed in loads:
-        proof = _proof(t, k, folding=folding, computed=computed)
-        size += proof.blocks * BLOCK_BYTES + proof.siblings * WORD
+        plain |= {(0, True), (1, True)}
+    proofs += [_plain(t, k, folding=folding) for k, folding in plain]
+    size = TRANSACTION_BYTES + template_bytes(t) + OPERAND_BYTES * len(t.slots)
+    for proof in proofs:
+        size += proof.blocks * BLOCK_BYTES + proof.runs * RUN_BYTES + proof.siblings * WORD
         gas += proof.blocks * GAS_BLOCK + proof.runs * GAS_RUN + proof.siblings * GAS_NODE
     return Cost(max(gas + size * GAS_DATA, size * GAS_FLOOR), size)

@@ -21,6 +21,7 @@ from protocol.spec.constants import (
     TAG_TEMPLATE,
     WORD,
 )
+from protocol.spec.costs import MAX_BYTES, cost
 from protocol.spec.examples import Example
 from protocol.spec.illegality import (
     CaseBuilder,
@@ -64,6 +65,7 @@ from protocol.spec.types import (
     TensorDecl,
     View,
 )
+from tests.differential.bounds import computed_loads, largest
 from tests.spec.illegal_programs import CASES, EXAMPLES
 
 CALL = "(bytes32,bytes32,bytes32,uint256,uint8,bytes,bool)"
@@ -160,9 +162,23 @@ def broken_jobs() -> Iterator[Judged]:
     yield task, *found
 
 
+def edges() -> Iterator[Judged]:
+    """A proof of exactly as many bytes as are allowed, and of one word more."""
+    base = pieces_of(EXAMPLES["phases"].program)
+    t = largest(computed_loads, 120)
+    room = MAX_BYTES - cost(t).bytes
+    for extra in (0, 1):
+        filled = (Instr(Op.CONSTI),) * (4 * (room // WORD + extra))
+        longer = replace(t, post=t.post + filled)
+        assert cost(longer).bytes == MAX_BYTES + extra * WORD
+        pieces = replace(base, templates=[encoding.encode_template(longer), base.templates[1]])
+        task = Task(bytes(20), pieces.root, bytes(WORD), bytes(WORD), bytes(WORD), 1)
+        yield task, Illegality.TEMPLATE, CaseBuilder(pieces).template(0)
+
+
 def vectors() -> list[Judged]:
     """Every broken program and job, all cases of three legal examples, templates of the others."""
-    out = [*broken_programs(), *broken_jobs()]
+    out = [*broken_programs(), *broken_jobs(), *edges()]
     for name, example in EXAMPLES.items():
         whole = name in ("mlp", "counter", "phases")
         out += [c for c in legal_cases(example) if whole or c[1] is Illegality.TEMPLATE]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tests.differential.cost_vectors import cost_vectors
 from tests.differential.element_vectors import fold_vectors, map_vectors, view_vectors
 from tests.differential.instruction_vectors import instruction_vectors, pure_opcodes
 from tests.differential.legality_vectors import legality_vectors
@@ -26,6 +27,7 @@ FILES: dict[str, Callable[[], dict[str, object]]] = {
     "folds.json": fold_vectors,
     "gas.json": gas_vectors,
     "legality.json": legality_vectors,
+    "costs.json": cost_vectors,
     "opcodes.json": lambda: {"names": [op.name for op in pure_opcodes()]},
     **{f"opcodes/{op.name}.json": partial(instruction_vectors, op) for op in pure_opcodes()},
 }

@@ -81,7 +81,7 @@ def test_opcode_sets__of_legality__follow_from_the_signatures() -> None:
 def test_costs__each__have_the_value_of_the_spec() -> None:
     source = (CONTRACTS / "libraries" / "Costs.sol").read_text()
     found = dict(re.findall(r"constant (\w+) =\s+([^;]+);", source))
-    assert len(found) == 17
+    assert len(found) == 19
     table = b"".join(int(found.pop(f"GAS_OP_{k}"), 16).to_bytes(32, "big") for k in range(3))
     assert {n: 100 * table[n] for n in range(96) if table[n]} == costs.GAS_OP
     for name, solidity in found.items():
