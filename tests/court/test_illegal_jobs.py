@@ -23,8 +23,7 @@ from tests.contracts.market import LOCATORS, Market, address, terms_tuple
 from tests.court.onchain import payouts_of
 from tests.differential.legality_vectors import broken_jobs, encoded, task_of
 from tests.game.onchain import deploy_game_world
-from tests.spec.illegal_programs import EXAMPLES
-from tests.spec.test_illegality import CASES
+from tests.spec.illegal_programs import CASES, EXAMPLES
 
 pytestmark = pytest.mark.chain
 

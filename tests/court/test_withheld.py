@@ -306,22 +306,17 @@ def test_judges_calls__by_anybody_else__are_refused(world: Market) -> None:
     task, deal = world.args(table.terms)
     key, claim = world.key(table.terms), table.claim_id
     sender = {"from": world.keeper}
-    market = world.market
-    for call in (
-        lambda: market.hold(key, claim, sender),
-        lambda: market.release(key, claim, 0, sender),
-        lambda: market.reject(task, deal, claim, int(Fault.WITHHELD), [], sender),
-        lambda: market.voidJob(task, deal, [], sender),
-    ):
+    calls: dict[str, tuple[object, ...]] = {
+        "hold": (key, claim),
+        "release": (key, claim, 0),
+        "reject": (task, deal, claim, int(Fault.WITHHELD), []),
+        "voidJob": (task, deal, []),
+    }
+    for name, arguments in calls.items():
         with world.reverts("NotGame", world.keeper, world.game):
-            call()
+            getattr(world.market, name)(*arguments, sender)
     with world.reverts("NotGame", world.court, world.game):
-        options = {"from": world.brownie.accounts.at(world.court.address, force=True)}
-        world.brownie.web3.provider.make_request("anvil_impersonateAccount", [world.court.address])
-        world.brownie.web3.provider.make_request(
-            "anvil_setBalance", [world.court.address, hex(10**18)]
-        )
-        world.registry.queueOpening(world.provider, 1, options)
+        world.registry.queueOpening.call(world.provider, 1, {"from": world.court})
 
 
 @pytest.mark.parametrize("missing", [1, 2])
