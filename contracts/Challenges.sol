@@ -149,10 +149,19 @@ abstract contract Challenges is Credits, IDisputeGame {
         _market.reject(Terms.hashTask(terms.task), terms.deal, claimId, fault, payouts);
     }
 
+    /// @inheritdoc IDisputeGame
+    function end(ClaimId claimId, Deal calldata deal) external returns (Payout[] memory) {
+        // INVARIANT: only what the market hears of too ends a claim.
+        if (msg.sender != COURT) revert NotCourt(msg.sender, COURT);
+        _claims[claimId].fallen = true;
+        emit ClaimEnded(claimId);
+        return _payouts(claimId, deal, Fault.Withheld);
+    }
+
     /// @dev Scheduled gas: what answers cost the challenger, as much again for its own moves, the
     /// opening, and for the rewarded one of a wrong claim the proof; as far as the lock goes.
     function _payouts(ClaimId claimId, Deal calldata deal, Fault fault)
-        internal
+        private
         view
         returns (Payout[] memory payouts)
     {

@@ -22,8 +22,8 @@ import {
 
 /// @title Whether an answer is what was demanded
 /// @notice Twin of `shown` in protocol/spec/demands.py. The casts of `proof` make a calldata struct
-/// of its bytes: Solidity checks every access against the end of calldata, and every value against a
-/// commitment here.
+/// of its bytes: Solidity checks every access against the end of calldata, and every value against
+/// a commitment here.
 contract DataReferee is IDataReferee {
     /// @inheritdoc IDataReferee
     function shown(Context calldata c, Part part, bytes calldata proof)

@@ -22,7 +22,7 @@ import {
 } from "./types/Dispute.sol";
 import {ClaimId, JobHash} from "./types/Ids.sol";
 import {Fault} from "./types/JobState.sol";
-import {Deal, JobTerms, Payout} from "./types/JobTerms.sol";
+import {Deal, JobTerms} from "./types/JobTerms.sol";
 import {BLOCK_BYTES} from "./types/Machine.sol";
 
 /// @title A wrong number is found, proven and punished
@@ -299,17 +299,6 @@ contract DisputeGame is Challenges {
                 }
             }
         }
-    }
-
-    // --- the court ----------------------------------------------------------------------------
-
-    /// @inheritdoc IDisputeGame
-    function end(ClaimId claimId, Deal calldata deal) external returns (Payout[] memory) {
-        // INVARIANT: only what the market hears of too ends a claim.
-        if (msg.sender != COURT) revert NotCourt(msg.sender, COURT);
-        _claims[claimId].fallen = true;
-        emit ClaimEnded(claimId);
-        return _payouts(claimId, deal, Fault.Withheld);
     }
 
     // --- state --------------------------------------------------------------------------------

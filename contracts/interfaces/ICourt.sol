@@ -9,17 +9,17 @@ import {IJudge} from "./IJudge.sol";
 import {Illegality} from "./ILegalityReferee.sol";
 
 /// @title Data that is withheld, jobs that are illegal
-/// @notice What makes a claim checkable at all. Whoever lacks a piece of a claim's outputs, or of the
-/// program, constants and inputs that its provider asserts to hold, demands it here; whoever finds
-/// the job illegal proves it here.
+/// @notice What makes a claim checkable at all. Whoever lacks a piece of a claim's outputs, or of
+/// the program, constants and inputs that its provider asserts to hold, demands it here; whoever
+/// finds the job illegal proves it here.
 ///
-/// Demands: from commit to the end of the window, by anybody, of one thing each: 16 KiB of a tensor,
-/// or a piece of the program. A demand names a place that need not exist: the answer shows what is
-/// there, or that nothing can be, so that the demander needs to know nothing and the provider of a
-/// legal job always has an answer. It is answered once, for everybody: the answer travels in an
-/// event, with all that binds it to the job's roots. Anybody may answer: bytes are right whoever
-/// sends them. On-chain demands are a deterrent, no transport: correctness is guaranteed to whoever
-/// holds program, constants and inputs.
+/// Demands: from commit to the end of the window, by anybody, of one thing each: 16 KiB of a
+/// tensor, or a piece of the program. A demand names a place that need not exist: the answer shows
+/// what is there, or that nothing can be, so that the demander needs to know nothing and the
+/// provider of a legal job always has an answer. It is answered once, for everybody: the answer
+/// travels in an event, with all that binds it to the job's roots. Anybody may answer: bytes are
+/// right whoever sends them. On-chain demands are a deterrent, no transport: correctness is
+/// guaranteed to whoever holds program, constants and inputs.
 ///
 /// Clocks: a demand is due `DEMAND_SECONDS` after the one before it in its provider's queue, plus
 /// `moveSeconds`: `end = min(max(now, end) + s, now + s * open)` with the demands that are open, of
@@ -27,19 +27,19 @@ import {Illegality} from "./ILegalityReferee.sol";
 /// nobody. There is no cap on open demands: whoever withholds could fill it. `t <= deadline` is the
 /// provider's, `t > deadline` belongs to `timeout`: the claim falls with `Fault.Withheld`.
 ///
-/// Money: a demand brings `feeOf` in wei. The answer is paid from it at once, ANSWER_GAS and BYTE_GAS
-/// a byte shown at the job's gasPrice, the rest goes back. When the claim ends otherwise the whole
-/// fee comes back by `collect`. When it falls for an unanswered demand, whoever calls is paid
-/// WITHHELD_GAS and the earliest open demand's demander DEMAND_GAS, out of the provider's native
-/// lock and before all others; undefeated challengers are paid as for silence; of the reward the
-/// earliest of them gets the most and that demander a premium, or, without challengers, all. A third
-/// of the slashed stake burns, as always.
+/// Money: a demand brings `feeOf` in wei. The answer is paid from it at once, ANSWER_GAS and
+/// BYTE_GAS a byte shown at the job's gasPrice, the rest goes back. When the claim ends otherwise
+/// the whole fee comes back by `collect`. When it falls for an unanswered demand, whoever calls is
+/// paid WITHHELD_GAS and the earliest open demand's demander DEMAND_GAS, out of the provider's
+/// native lock and before all others; undefeated challengers are paid as for silence; of the reward
+/// the earliest of them gets the most and that demander a premium, or, without challengers, all. A
+/// third of the slashed stake burns, as always.
 /// `balance of this contract = fees of open demands + credits`; it holds no tokens.
 ///
 /// Illegal jobs: open, accepted or committed, the job ends and nobody is punished. The client pays:
-/// whoever proves it ILLEGAL_GAS, then the current claim's undefeated challengers (a bounded number)
-/// their scheduled gas, as far as the bounty goes and then the provider's native lock, then the
-/// provider its price (or its fee, before the commit).
+/// whoever proves it ILLEGAL_GAS, then the current claim's undefeated challengers (a bounded
+/// number) their scheduled gas, as far as the bounty goes and then the provider's native lock, then
+/// the provider its price (or its fee, before the commit).
 ///
 /// The court ends a claim in the game and in the market in one call; after that nothing acts on it
 /// but `collect`, here and there. Nothing of one claim acts on another.

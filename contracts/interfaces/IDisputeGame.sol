@@ -237,9 +237,9 @@ interface IDisputeGame is IJudge, ICredits {
 
     /// @notice Open the operations of the step that leads to leaf `step`, once, for all that wait
     /// for it or will: at most 32 nodes, folded with ZERO; one node HALTED if the step started with
-    /// halt set. If challenge `number` waits for it, it pays. If not, the step is opened unasked, as
-    /// soon as the claim is: nobody pays, or `number` does where the job has one step only. Emits
-    /// `StepOpened`.
+    /// halt set. If challenge `number` waits for it, it pays. If not, the step is opened unasked,
+    /// as soon as the claim is: nobody pays, or `number` does where the job has one step only.
+    /// Emits `StepOpened`.
     /// Reverts: `NotLive`, `NotProvider`, `WrongTurn` (not open, or opened before), `TooLate`,
     /// `NoSuchStep`, `WrongChildren`.
     function openStep(ClaimId claimId, uint256 number, uint256 step, bytes32[] calldata nodes)

@@ -210,10 +210,10 @@ interface IJobMarket is ICredits {
 
     /// @notice Nothing was committed by the clock: 2/5 of the lock is taken (a third of that,
     /// rounded up, burned, the rest to the client up to the price, what is more burned too: a lock
-    /// far above the price makes nobody gain by a provider's lateness), the caller gets the late bounty from the
-    /// provider's deposit, and the job opens again, or after the last attempt is refunded (then
-    /// the client's bounty goes back to it). Emits `AttemptLost`, and `Refunded` after the last
-    /// attempt.
+    /// far above the price makes nobody gain by a provider's lateness), the caller gets the late
+    /// bounty from the provider's deposit, and the job opens again, or after the last attempt is
+    /// refunded (then the client's bounty goes back to it). Emits `AttemptLost`, and `Refunded`
+    /// after the last attempt.
     /// Reverts: `WrongStatus`, `TooEarly`.
     function slashLate(bytes32 taskHash, Deal calldata deal) external;
 

@@ -3,9 +3,9 @@ pragma solidity ^0.8.24;
 
 /// @title What the market and the registry expect of their judges
 /// @notice There are two, the dispute game and the court. Market and registry call nothing in them:
-/// the judges call, and are obeyed for their addresses alone, which are immutables (CREATE addresses
-/// predicted at deployment). The judges promise to
-///  1. call `IJobMarket.hold` once for each challenge (the game) and each demand (the court), and to
+/// the judges call, and are obeyed for their addresses alone, which are immutables (CREATE
+/// addresses predicted at deployment). The judges promise to
+///  1. call `IJobMarket.hold` once for each challenge (the game) and each demand (the court), and
 ///     end each by exactly one `release`, or all at once by one `reject` or `voidJob`;
 ///  2. call `IProviderRegistry.queueOpening` once a claim, at its first challenge (the game);
 ///  3. call `reject` or `voidJob` for the first valid fault of a claim only, with the payouts of

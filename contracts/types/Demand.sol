@@ -24,7 +24,7 @@ uint256 constant DEMAND_GAS = 200_000;
 uint256 constant WITHHELD_GAS = 600_000;
 
 /// @dev Gas of proving a job illegal, paid to whoever does.
-uint256 constant ILLEGAL_GAS = 3_000_000;
+uint256 constant ILLEGAL_GAS = 2_000_000;
 
 /// @notice What is demanded, named by an item and an index.
 /// HEADER: the program's header and the roots of its tables (0, 0). CONSTANT, INPUT, OUTPUT: run

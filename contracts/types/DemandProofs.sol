@@ -3,8 +3,8 @@ pragma solidity ^0.8.24;
 
 import {Leaf, PhasePart, ProgramPart} from "./DisputeProofs.sol";
 
-// What travels in the `proof` of an answer: `abi.encode` of the struct that goes with the part. Where
-// the demanded thing does not exist, the parts that show it come and the others are empty.
+// What travels in the `proof` of an answer: `abi.encode` of the struct that goes with the part.
+// Where the demanded thing does not exist, the parts that show it come and the others are empty.
 
 /// @notice A run of a tensor (CONSTANT, INPUT, OUTPUT).
 /// @param output one word, the number of the output's state: for outputs only

@@ -51,7 +51,7 @@ DEMAND_GAS: Final = 200_000
 WITHHELD_GAS: Final = 600_000
 """Gas of ending a claim for an unanswered demand."""
 
-ILLEGAL_GAS: Final = 3_000_000
+ILLEGAL_GAS: Final = 2_000_000
 """Gas of proving a job illegal."""
 
 

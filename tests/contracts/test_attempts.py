@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from protocol.spec.job import DEAD, Fault, JobStatus, late_split
+from protocol.spec.limits import DEVNET
 from tests.contracts.market import PRICE, RESULT, Market
 from tests.contracts.world import DEPOSIT, STAKE
 
@@ -288,6 +289,23 @@ def test_slash_late__after_the_clock__splits_the_lock_and_reopens(world: Market)
     assert (status, attempt, int(provider, 16), window, holds) == (1, 1, 0, 0, 0)
     assert world.market.hasLost(world.key(terms), world.provider)
     assert world.owed(world.client) == (0, 0)
+
+
+def test_slash_late__price_far_below_the_lock__the_client_gains_no_more_than_it(
+    world: Market,
+) -> None:
+    """A dust price with the smallest lock: lateness is no income for the client."""
+    price = 10**15
+    terms = world.accepted(price_floor=price, price_ceiling=price)
+    token, _ = world.lock(terms)
+    assert token == DEVNET.min_lock > 1000 * price
+    world.after(terms)
+    receipt = world.market.slashLate(*world.args(terms), {"from": world.keeper})
+    split = late_split(token, price)
+    slashed = receipt.events["Slashed"]
+    assert (slashed["token"], slashed["burned"]) == (token * 2 // 5, split.burned)
+    assert world.owed(world.client, world.registry) == (price, 0)
+    assert split.burned == token * 2 // 5 - price
 
 
 def test_slash_late__at_the_clock__reverts(world: Market) -> None:

@@ -50,7 +50,7 @@ class CourtTable(ChainTable):
             claim = self.claim
             self.game = before.game
             self.game.claims[self.claim_id] = claim
-        self.court = Court(self.game) if before is None else before.court
+        self.court: Court = Court(self.game) if before is None else before.court
 
     # --- calls -----------------------------------------------------------------------------------
 
@@ -108,15 +108,10 @@ class CourtTable(ChainTable):
     def refused_call(self, name: str, *arguments: Any, who: bytes) -> str:
         """Twin and contract refuse, for the same reason."""
         at = max(self.now, self._chain_time()) + 1
-        twin: dict[str, Any] = {
-            "demand": lambda: self.court.demand(self.claim_id, *arguments, who, at),
-            "answer": lambda: self.court.answer(self.claim_id, *arguments, who, at),
-            "timeout": lambda: self.court.timeout(self.claim_id, *arguments, who, at),
-            "collect": lambda: self.court.collect(self.claim_id, *arguments),
-            "proveIllegal": lambda: self.court.prove_illegal(self.claim_id, *arguments, who),
-        }
+        extra = {"collect": (), "proveIllegal": (who,)}.get(name, (who, at))
+        twin = getattr(self.court, {"proveIllegal": "prove_illegal"}.get(name, name))
         with pytest.raises(MoveRefused) as caught:
-            twin[name]()
+            twin(self.claim_id, *arguments, *extra)
         self.now = at
         with self.world.reverts(caught.value.name):
             self._call(name, *arguments, who=who)

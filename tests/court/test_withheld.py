@@ -8,7 +8,7 @@ import pytest
 
 from protocol.spec import trees
 from protocol.spec.answers import Part
-from protocol.spec.demands import DEMAND_GAS, WITHHELD_GAS, fee_of
+from protocol.spec.demands import DEMAND_GAS, ILLEGAL_GAS, WITHHELD_GAS, fee_of
 from protocol.spec.dispute import native_bond
 from protocol.spec.job import Fault, JobStatus
 from tests.actors import liars
@@ -211,11 +211,11 @@ def test_prove_illegal__while_challenges_and_demands_are_open__the_client_pays(
     before = world.free(world.provider)
     lines = table.prove_illegal(who=stranger)
     assert [line.to for line in lines] == [stranger, keeper, rival]
-    assert [line.native for line in lines] == [3_000_000 * GWEI, 300_000 * GWEI, 300_000 * GWEI]
+    assert [line.native for line in lines] == [ILLEGAL_GAS * GWEI, 300_000 * GWEI, 300_000 * GWEI]
     assert world.status(table.terms) is JobStatus.VOIDED
     # The bounty goes first, the rest comes from who asserted that the job is legal.
     token, native = world.lock(table.terms)
-    short = 3_600_000 * GWEI - world.bounty(table.terms)
+    short = (ILLEGAL_GAS + 600_000) * GWEI - world.bounty(table.terms)
     assert world.free(world.provider) == (before[0] + token, before[1] + native - short)
     assert world.owed(world.provider) == (table.terms.deal.price_ceiling, 0)
     assert table.refused("timeout_provider", one) == "HasFallen"
@@ -241,7 +241,7 @@ def test_prove_illegal__open_or_accepted__is_void_as_far_as_the_money_goes(
     assert (event["caller"], event["kind"]) == (world.keeper, 3)
     assert bytes.fromhex(str(event["claimId"])[2:]) == bytes(32)
     bounty = world.bounty(terms)
-    paid = 3_000_000 * GWEI if accepted else bounty
+    paid = ILLEGAL_GAS * GWEI if accepted else bounty
     assert payouts_of(receipt) == [(address(world.keeper), 0, paid)]
     assert world.owed(world.keeper)[1] == bounty
     assert world.owed(world.keeper, world.registry)[1] == paid - bounty
@@ -306,22 +306,17 @@ def test_judges_calls__by_anybody_else__are_refused(world: Market) -> None:
     task, deal = world.args(table.terms)
     key, claim = world.key(table.terms), table.claim_id
     sender = {"from": world.keeper}
-    market = world.market
-    for call in (
-        lambda: market.hold(key, claim, sender),
-        lambda: market.release(key, claim, 0, sender),
-        lambda: market.reject(task, deal, claim, int(Fault.WITHHELD), [], sender),
-        lambda: market.voidJob(task, deal, [], sender),
-    ):
+    calls: dict[str, tuple[object, ...]] = {
+        "hold": (key, claim),
+        "release": (key, claim, 0),
+        "reject": (task, deal, claim, int(Fault.WITHHELD), []),
+        "voidJob": (task, deal, []),
+    }
+    for name, arguments in calls.items():
         with world.reverts("NotGame", world.keeper, world.game):
-            call()
+            getattr(world.market, name)(*arguments, sender)
     with world.reverts("NotGame", world.court, world.game):
-        options = {"from": world.brownie.accounts.at(world.court.address, force=True)}
-        world.brownie.web3.provider.make_request("anvil_impersonateAccount", [world.court.address])
-        world.brownie.web3.provider.make_request(
-            "anvil_setBalance", [world.court.address, hex(10**18)]
-        )
-        world.registry.queueOpening(world.provider, 1, options)
+        world.registry.queueOpening.call(world.provider, 1, {"from": world.court})
 
 
 @pytest.mark.parametrize("missing", [1, 2])

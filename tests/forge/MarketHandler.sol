@@ -184,7 +184,8 @@ contract MarketHandler is MarketWorld {
         uint256 burned = _dead();
         cheats.prank(_people[seed % 7]);
         market.slashLate(job.taskHash, job.terms.deal);
-        _checkSlash(lock * 2 / 5, _dead() - burned);
+        uint256 price = job.terms.deal.priceCeiling;
+        _checkSlash(lock * 2 / 5, _dead() - burned, price);
         _lost(i, s, Call.SlashLate);
     }
 
@@ -243,7 +244,7 @@ contract MarketHandler is MarketWorld {
         (uint256 lock, uint256 native) = lockOf(_jobs[i].terms.deal);
         uint256 burned = _dead();
         _reject(_jobs[i], Fault(1 + (seed >> 4) % 3), _payouts(seed, lock / 3, native));
-        _checkSlash(lock, _dead() - burned);
+        _checkSlash(lock, _dead() - burned, lock);
         _lost(i, s, Call.Reject);
     }
 
@@ -338,9 +339,12 @@ contract MarketHandler is MarketWorld {
         registry.withdrawNative(payable(who), n);
     }
 
-    /// @dev SLASH-1: the whole fault is taken, and at least a third of it burns.
-    function _checkSlash(uint256 taken, uint256 burned) private {
-        isTrue("SLASH-1", 3 * burned >= taken && 3 * burned <= taken + 3);
+    /// @dev SLASH-1: the whole fault is taken, at least a third of it burns, and more only where
+    /// somebody would get more than `most`.
+    function _checkSlash(uint256 taken, uint256 burned, uint256 most) private {
+        isTrue("SLASH-1 burn", 3 * burned >= taken);
+        isTrue("SLASH-1 no more", 3 * burned <= taken + 3 || taken - burned == most);
+        isTrue("SLASH-1 most", taken - burned <= most);
         slashedTokens += taken;
         burnedTokens += burned;
     }

@@ -331,3 +331,85 @@ def test_play__known_nodes__from_opening_to_the_fall_in_one_call(world: Market) 
     receipt = game.play(moves, {"from": world.keeper})
     assert receipt.events["ClaimFell"]["caller"] == world.keeper
     assert world.status(table.terms) is JobStatus.OPEN
+
+
+# --- steps that nobody asked for -----------------------------------------------------------------
+
+
+def test_open_step__unasked_in_a_job_of_many_steps__is_free_and_answers_all(world: Market) -> None:
+    of = case("counter")
+    table, number = opened(world, of)
+    keeper, provider = address(world.keeper), address(world.provider)
+    before = table.challenge_of(number).native
+    nodes = of.truth.levels(Tree.OPERATIONS, 3)[0]
+    table.move("open_step", number, 3, nodes, who=provider)
+    assert table.challenge_of(number).native == before
+    assert table.challenge_of(number).wait is Wait.CHALLENGER
+    again = ("open_step", number, 3, nodes)
+    assert table.refused(*again, who=provider) == "WrongTurn"
+    to_leaf(table, number, 3, keeper, of)
+    assert table.challenge_of(number).wait is Wait.CHALLENGER
+    assert table.refused(*again, who=provider) == "WrongTurn"
+
+
+def test_open_step__unasked_in_a_job_of_one_step__is_paid_once(world: Market) -> None:
+    of = case("mlp")
+    table, number = opened(world, of)
+    provider = address(world.provider)
+    before = table.challenge_of(number).native
+    nodes = of.truth.levels(Tree.OPERATIONS, 1)[0]
+    table.move("open_step", number, 1, nodes, who=provider)
+    assert table.challenge_of(number).native == before - 120_000 * 10**9
+    assert table.refused("open_step", number, 1, nodes, who=provider) == "WrongTurn"
+    to_leaf(table, number, 1, address(world.keeper), of)
+    assert table.challenge_of(number).wait is Wait.CHALLENGER
+
+
+def test_open_step__before_the_claim_or_of_no_step__is_refused(world: Market) -> None:
+    of = case("counter")
+    table = ChainTable(world, of, of.truth)
+    keeper, provider = address(world.keeper), address(world.provider)
+    number = table.move("challenge", who=keeper)
+    nodes = of.truth.levels(Tree.OPERATIONS, 3)[0]
+    assert table.refused("open_step", number, 3, nodes, who=provider) == "WrongTurn"
+    assert Provider(of.truth, provider).answer(table, number)
+    assert table.refused("open_step", number, 3, nodes, who=keeper) == "NotProvider"
+    assert table.refused("open_step", number + 1, 3, nodes, who=provider) == "NotLive"
+    for step in (0, table.claim.leaves, 2**40, 2**255):
+        assert table.refused("open_step", number, step, nodes, who=provider) == "NoSuchStep"
+    assert table.refused("open_step", number, 3, [bytes(32)] * 33, who=provider) == "WrongChildren"
+
+
+def test_open_step__unasked_after_the_clock_of_who_waits__saves_nobody(world: Market) -> None:
+    """A late provider opens the step by another challenge: the first one's clock has run out."""
+    of = case("counter")
+    table, number = opened(world, of)
+    keeper, provider = address(world.keeper), address(world.provider)
+    other = table.move("challenge", who=address(world.rival))
+    to_leaf(table, number, 3, keeper, of)
+    table.wait_until(table.now + table.claim.budget)
+    to_leaf(table, other, 3, address(world.rival), of)
+    table.silence(number)
+    nodes = of.truth.levels(Tree.OPERATIONS, 3)[0]
+    assert table.refused("open_step", number, 3, nodes, who=provider) == "TooLate"
+    table.move("open_step", other, 3, nodes, who=provider)
+    assert table.challenge_of(other).wait is Wait.CHALLENGER
+    assert table.challenge_of(number).wait is Wait.STEP
+    assert table.refused("open_step", number, 3, nodes, who=provider) == "TooLate"
+    table.move("timeout_provider", number)
+    assert world.status(table.terms) is JobStatus.OPEN
+
+
+def test_play__open_and_its_one_step__is_one_call_of_the_provider(world: Market) -> None:
+    of = case("mlp")
+    table = ChainTable(world, of, of.truth)
+    number = table.move("challenge", who=address(world.keeper))
+    game, key = world.game, table.claim_id
+    nodes = below(of.truth.levels(Tree.STEPS), 1, 0)
+    opening = game.open.encode_input(key, number, nodes)
+    step = game.openStep.encode_input(key, number, 1, of.truth.levels(Tree.OPERATIONS, 1)[0])
+    receipt = game.play([opening, step], {"from": world.provider})
+    assert receipt.events["StepOpened"]["step"] == 1
+    assert world.owed(world.provider, world.game) == (0, 2 * 120_000 * 10**9)
+    with world.reverts("WrongTurn"):
+        game.play([opening], {"from": world.provider})

@@ -149,8 +149,14 @@ LONG = (
     Mutant(
         "late burn rounds down to nothing",
         "libraries/Splits.sol",
-        "burned = (taken + BURN_PARTS - 1) / BURN_PARTS;",
-        "burned = taken / (BURN_PARTS * BURN_PARTS);",
+        "toClient = taken - (taken + BURN_PARTS - 1) / BURN_PARTS;",
+        "toClient = taken - taken / (BURN_PARTS * BURN_PARTS);",
+    ),
+    Mutant(
+        "late provider's client gains more than the price",
+        "libraries/Splits.sol",
+        "if (toClient > price) toClient = price;",
+        "",
     ),
     Mutant(
         "rejected provider keeps a unit",
