@@ -53,7 +53,7 @@ def _show(other: bytes | None, as_json: bool) -> None:
             "allowance": {"market": has.market_allowance, "registry": registry_allowance},
             "credit": {
                 name: {"token": credit.token, "native": credit.native}
-                for name, credit in zip(("market", "registry", "game"), has.credits, strict=True)
+                for name, credit in has.credits.items()
             },
         }
     if as_json:
@@ -73,7 +73,7 @@ def _show(other: bytes | None, as_json: bool) -> None:
     if registry_allowance:
         rows.insert(5, ("the registry may take", tokens(registry_allowance)))
     pairs("", rows)
-    if any(credit.token or credit.native for credit in has.credits):
+    if any(credit.token or credit.native for credit in has.credits.values()):
         say("credits can be taken out: assay wallet withdraw")
 
 
@@ -150,7 +150,7 @@ def send(to: bytes, amount: int, as_json: bool) -> None:
 
 
 @wallet_command.command(short_help="take credits out")
-@click.option("--from", "source", type=click.Choice(["all", "market", "registry", "game"]),
+@click.option("--from", "source", type=click.Choice(["all", "market", "registry", "game", "court"]),
               default="all", show_default=True, help="Whose credit.")  # fmt: skip
 @click.option("--to", type=ADDRESS, help="Another account than yours.")
 @json_option
@@ -164,6 +164,7 @@ def withdraw(source: str, to: bytes | None, as_json: bool) -> None:
             ("market", has.market_credit, contracts.market),
             ("registry", has.registry_credit, contracts.registry),
             ("game", has.game_credit, contracts.game),
+            ("court", has.court_credit, contracts.court),
         ):
             if source not in ("all", name):
                 continue
