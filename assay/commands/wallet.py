@@ -50,7 +50,11 @@ def _show(other: bytes | None, as_json: bool) -> None:
             "block": at.number,
             "token": has.token,
             "native": has.native,
-            "allowance": {"market": has.market_allowance, "registry": registry_allowance},
+            "allowance": {
+                "market": has.market_allowance,
+                "registry": registry_allowance,
+                "game": has.game_allowance,
+            },
             "credit": {
                 name: {"token": credit.token, "native": credit.native}
                 for name, credit in has.credits.items()
@@ -70,8 +74,9 @@ def _show(other: bytes | None, as_json: bool) -> None:
         (f"credit with the {name}", f"{tokens(credit['token'])}, {native(credit['native'])}")
         for name, credit in found["credit"].items()
     ]
-    if registry_allowance:
-        rows.insert(5, ("the registry may take", tokens(registry_allowance)))
+    for name, allowed in (("game", has.game_allowance), ("registry", registry_allowance)):
+        if allowed:
+            rows.insert(5, (f"the {name} may take", tokens(allowed)))
     pairs("", rows)
     if any(credit.token or credit.native for credit in has.credits.values()):
         say("credits can be taken out: assay wallet withdraw")
@@ -97,20 +102,20 @@ def mint(amount: int, to: bytes | None, as_json: bool) -> None:
     _done(as_json, outcome, f"the wallet has {tokens(me.balances.token)}")
 
 
-@wallet_command.command(short_help="let market or registry take tokens")
+@wallet_command.command(short_help="let market, registry or game take tokens")
 @click.argument("amount", type=AMOUNT)
-@click.option("--for", "spender", type=click.Choice(["market", "registry"]), default="market",
-              show_default=True, help="Who may take the tokens.")  # fmt: skip
+@click.option("--for", "spender", type=click.Choice(["market", "registry", "game"]),
+              default="market", show_default=True, help="Who may take the tokens.")  # fmt: skip
 @json_option
 def approve(amount: int, spender: str, as_json: bool) -> None:
-    """Let the market (for prices) or the registry (for stake) take tokens; 0 ends it.
+    """Let market (for prices), registry (for stake) or game (for bonds) take tokens; 0 ends it.
 
     Not needed for `assay submit` or `assay provider stake`: they sign a permit for exactly what
     they take. With an allowance in place their transactions are cheaper.
     """
     with account() as me:
         d = me.chain.deployment
-        to = {"market": d.market, "registry": d.registry}[spender]
+        to = {"market": d.market, "registry": d.registry, "game": d.game}[spender]
         call = me.chain.contracts.token.approve(to, amount)
         outcome = me.send(call, f"approve {tokens(amount)} for the {spender}")
     _done(as_json, outcome, f"the {spender} may take {tokens(amount)}")

@@ -301,7 +301,7 @@ class Game(Money):
         return self._move(claim, number, "timeoutProvider", terms_values(terms))
 
     def timeout_challengers(self, claim: bytes, numbers: Sequence[int]) -> Call:
-        what = f"timeoutChallengers {', '.join(map(str, numbers))} of {short(claim)}"
+        what = f"timeoutChallengers in challenge {', '.join(map(str, numbers))} of {short(claim)}"
         return self._call(what, "timeoutChallengers", claim, list(numbers))
 
     def collect(self, claim: bytes, number: int) -> Call:
@@ -330,12 +330,14 @@ class Game(Money):
 
         One move alone is its own call, which costs less.
         """
-        calls = [self.move(claim, number, terms, move) for number, move in moves]
+        return self.together([self.move(claim, number, terms, move) for number, move in moves])
+
+    def together(self, calls: Sequence[Call]) -> Call:
+        """The call that makes others of this contract that bring no wei, in order: all or none."""
         if len(calls) == 1:
             return calls[0]
-        what = ", ".join(dict.fromkeys(call.what.split(" in ")[0] for call in calls))
-        numbers = ", ".join(map(str, sorted({number for number, _ in moves})))
-        what = f"{what} in challenge {numbers} of {short(claim)}"
+        functions, places = zip(*(call.what.partition(" in ")[::2] for call in calls), strict=True)
+        what = f"{', '.join(dict.fromkeys(functions))} in {', '.join(dict.fromkeys(places))}"
         return self._call(what, "play", [call.data for call in calls])
 
 
