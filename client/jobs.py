@@ -436,6 +436,7 @@ class Client:
             (contracts.market, has.market_credit.token, has.market_credit.native),
             (contracts.registry, has.registry_credit.token, has.registry_credit.native),
             (contracts.game, has.game_credit.token, has.game_credit.native),
+            (contracts.court, has.court_credit.token, has.court_credit.native),
         ]
         calls = []
         for contract, token, native in sources:

@@ -2,8 +2,8 @@
 
 Nobody accepts in time: ``refund``.  Nothing is committed in time: ``slashLate``, which opens the
 job again or, after the last attempt, refunds it.  The window is over: ``finalize``.  Clocks of
-disputes are in ``keepers.turns``.  Run it with ``python -m keepers.timekeeper``; without a key it
-only says what it would do.
+disputes and demands are in ``keepers.turns``.  Run it with ``python -m keepers.timekeeper``;
+without a key it only says what it would do.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
@@ -23,15 +23,16 @@ from keepers import turns
 from keepers.base import Keeper, Runner
 from keepers.config import KeeperConfig
 from keepers.policy import Policy as Policy
-from keepers.turns import Defeat, Late, Reclaim, Topple, Turn
-from protocol.chain.book import JobRecord
+from keepers.turns import Ask, Board, Defeat, Expose, Late, Reclaim, Refund, Topple, Turn
+from protocol.chain.book import Book, JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call, Money, short
+from protocol.chain.court_reverts import NotOpen
 from protocol.chain.deployment import checksum
 from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
 from protocol.chain.history import History
-from protocol.chain.reverts import CreditTooLow, WrongStatus
-from protocol.chain.state import Balances, Snapshot
+from protocol.chain.reverts import CreditTooLow, WrongClaim, WrongStatus
+from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Outcome as Sent
 from protocol.chain.transactions import Result, Sender
 from protocol.spec.dispute import Outcome
@@ -63,19 +64,15 @@ GAS: Final = {Kind.REFUND: 100_000, Kind.SLASH_LATE: 200_000, Kind.FINALIZE: 100
 @dataclass(frozen=True)
 class View:
     """All that a decision needs: the time that a call sent now would run at, live jobs, the price
-    of gas in wei, the keeper's native credits with market, registry and game; live challenges of
-    standing claims, and its own bonds of fallen ones.
+    of gas in wei, the keeper's account and native credits, and the clocks of game and court.
     """
 
     time: int
     jobs: tuple[JobRecord, ...]
     schedule: GasSchedule
     fee: int
-    market_credit: int = 0
-    registry_credit: int = 0
-    game_credit: int = 0
-    turns: tuple[Turn, ...] = ()
-    bonds: tuple[Reclaim, ...] = ()
+    credits: Mapping[str, int] = field(default_factory=dict)
+    board: Board = Board()
     me: bytes = b""
 
 
@@ -100,7 +97,7 @@ class Collect:
     amount: int
 
 
-Move = Close | Collect | Defeat | Topple | Reclaim
+Move = Close | Collect | turns.Move
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ class Clock:
 
     ``left`` are seconds, negative when the call is due; ``held`` counts challenges and demands
     that come first; ``pays`` says whether the policy would make the call now.  ``number`` names the
-    challenge whose turn it is, 0 for a clock of the market.
+    challenge whose turn it is, or the demand; 0 for a clock of the market.
     """
 
     job: bytes
@@ -142,7 +139,7 @@ def most_for(kind: Kind, record: JobRecord, view: View, policy: Policy) -> tuple
 
 def decide(view: View, policy: Policy) -> list[Move]:
     """Every clock that is over and worth ending, longest overdue first, the market's before
-    the game's, then money to collect."""
+    those of game and court, then money to collect."""
     moves: list[Move] = []
     for record in sorted(view.jobs, key=lambda r: (r.clock, r.job)):
         # t <= clock belongs to whoever the clock waits for.
@@ -154,27 +151,25 @@ def decide(view: View, policy: Policy) -> list[Move]:
             deal, task = record.terms.deal, task_hash(record.terms.task)
             reward = bounty(kind, deal, view.schedule)
             moves.append(Close(kind, record.job, task, deal, record.attempt, reward, most))
-    moves += turns.decide(view.turns, view.bonds, view.time, view.fee, view.me, policy)
-    for contract, amount in (
-        ("market", view.market_credit),
-        ("registry", view.registry_credit),
-        ("game", view.game_credit),
-    ):
-        if amount >= policy.collect_wei:
-            moves.append(Collect(contract, amount))
+    moves += turns.decide(view.board, view.time, view.fee, view.me, policy)
+    moves += [
+        Collect(contract, amount)
+        for contract, amount in view.credits.items()
+        if amount >= policy.collect_wei
+    ]
     return moves
 
 
 def deadline(view: View) -> int | None:
     """The nearest clock that still runs."""
     jobs = [r.clock for r in view.jobs if r.status in KINDS]
-    ends = [*jobs, *(turn.deadline for turn in view.turns)]
+    ends = [*jobs, *(turn.deadline for turn in view.board.clocks)]
     return min((end for end in ends if end >= view.time), default=None)
 
 
 def clocks(view: View, policy: Policy) -> list[Clock]:
-    """Every clock of every live job and of its challenges, nearest first."""
-    rows = [_turn_clock(turn, view, policy) for turn in view.turns]
+    """Every clock of every live job, its challenges and demands, nearest first."""
+    rows = [_turn_clock(turn, view, policy) for turn in view.board.clocks]
     for record in sorted(view.jobs, key=lambda r: (r.clock, r.job)):
         if record.status not in KINDS:
             continue
@@ -197,9 +192,9 @@ def clocks(view: View, policy: Policy) -> list[Clock]:
     return sorted(rows, key=lambda row: (row.clock, row.job, row.number))
 
 
-def _turn_clock(turn: Turn, view: View, policy: Policy) -> Clock:
+def _turn_clock(turn: Turn | Ask, view: View, policy: Policy) -> Clock:
     record = turn.job
-    paid = turns.pays(turn, view.turns, view.fee, view.me, policy)
+    paid = turns.pays(turn, view.board, view.fee, view.me, policy)
     return Clock(
         record.job, record.status, record.attempt, record.terms.deal.attempts, record.provider,
         turn.late, turn.deadline, turn.deadline - view.time, 0, turn.bounty, paid, turn.number,
@@ -228,39 +223,51 @@ class Timekeeper(Keeper[View, Move]):
         book = self._history.sync(at)
         if self._schedule is None:  # the market's limits are immutable
             self._schedule = self.chain.limits(at).schedule
-        mine = self._credits(at)
-        standing = book.standing()
-        places = [
-            (record, dispute.claim, x.number)
-            for record, dispute in standing
-            for x in dispute.undefeated
-        ]
-        found = self.chain.turns_of([(claim, number) for _, claim, number in places], at)
         return View(
             time=max(at.timestamp, at.next_timestamp),
             jobs=tuple(record for record in book.jobs.values() if record.live),
             schedule=self._schedule,
             fee=self.sender.fees().expected,
-            market_credit=mine.market_credit.native if mine else 0,
-            registry_credit=mine.registry_credit.native if mine else 0,
-            game_credit=mine.game_credit.native if mine else 0,
-            turns=tuple(
-                Turn(*place, *turn) for place, turn in zip(places, found, strict=True)
-            ),
-            bonds=tuple(
-                Reclaim(dispute.claim, x.number)
-                for dispute in book.disputes.values()
-                if dispute.fall is not None
-                for x in dispute.of(self.sender.address)
-                if x.outcome is Outcome.LIVE
-            ),
+            credits=self._credits(at),
+            board=self._board(book, at),
             me=self.sender.address,
         )
 
-    def _credits(self, at: Snapshot) -> Balances | None:
+    def _credits(self, at: Snapshot) -> dict[str, int]:
         if self.sender.wallet is None:
-            return None
-        return self.chain.balances(self.sender.address, at)
+            return {}
+        has = self.chain.balances(self.sender.address, at)
+        return {name: credit.native for name, credit in has.credits.items()}
+
+    def _board(self, book: Book, at: Snapshot) -> Board:
+        places = [
+            (record, dispute.claim, x.number)
+            for record, dispute in book.standing()
+            for x in dispute.undefeated
+        ]
+        found = self.chain.turns_of([(claim, number) for _, claim, number in places], at)
+        ended = [docket for docket in book.dockets.values() if docket.claim in book.fallen]
+        return Board(
+            turns=tuple(Turn(*place, *turn) for place, turn in zip(places, found, strict=True)),
+            asks=tuple(
+                Ask(book.jobs[docket.job], docket.claim, d.number, d.demander, d.deadline)
+                for docket in book.dockets.values()
+                if docket.claim not in book.fallen
+                for d in docket.open
+            ),
+            bonds=tuple(
+                Reclaim(claim, x.number)
+                for claim, dispute in book.disputes.items()
+                if claim in book.fallen
+                for x in dispute.of(self.sender.address)
+                if x.outcome is Outcome.LIVE
+            ),
+            fees=tuple(
+                Refund(docket.claim, numbers)
+                for docket in ended
+                if (numbers := docket.open_of(self.sender.address))
+            ),
+        )
 
     def decide(self, view: View) -> list[Move]:
         return decide(view, self.policy)
@@ -291,8 +298,8 @@ class Timekeeper(Keeper[View, Move]):
         what = f"{action.kind.value} {short(action.job)} (attempt {action.attempt})"
         return _line(what, outcome, action.bounty)
 
-    def _end_turn(self, action: Defeat | Topple | Reclaim) -> str:
-        game = self.chain.contracts.game
+    def _end_turn(self, action: turns.Move) -> str:
+        game, court = self.chain.contracts.game, self.chain.contracts.court
         most, reward = None, 0
         match action:
             case Defeat():
@@ -300,11 +307,16 @@ class Timekeeper(Keeper[View, Move]):
                 most, reward = action.most, action.bounty
             case Topple():
                 call = game.timeout_provider(action.claim, action.number, action.job.terms)
+            case Expose():
+                call = court.timeout(action.job.terms, action.claim, action.number)
+                most, reward = action.most, action.bounty
             case Reclaim():
                 call = game.collect(action.claim, action.number)
+            case Refund():
+                call = court.collect(action.claim, action.numbers)
         # Somebody moved, ended one of these turns, or the claim fell: the next look says what is
         # left.
-        done = (WrongTurn, NotLive, HasFallen)
+        done = (WrongTurn, NotLive, HasFallen, NotOpen, WrongStatus, WrongClaim)
         outcome = self.sender.send(
             call, already=lambda refusal: isinstance(refusal, done), max_cost=most
         )
@@ -322,7 +334,8 @@ class Timekeeper(Keeper[View, Move]):
     def _collect(self, action: Collect) -> str:
         contracts = self.chain.contracts
         sources: dict[str, Money] = {
-            "market": contracts.market, "registry": contracts.registry, "game": contracts.game,
+            "market": contracts.market, "registry": contracts.registry,
+            "game": contracts.game, "court": contracts.court,
         }  # fmt: skip
         source = sources[action.contract]
         self.sender.send(

@@ -1,8 +1,9 @@
-"""The dispute game's clocks, as a timekeeper drives them.  Pure.
+"""The clocks of game and court, as a timekeeper drives them.  Pure.
 
 A challenger is late: ``timeoutChallengers``, for a bounty out of its bond.  The provider is late:
 ``timeoutProvider``, which pays challengers alone, so it is made for them and for other interested
-parties.  A claim fell: ``collect`` brings the bonds of one's own challenges back.
+parties.  Demanded data is withheld: the court's ``timeout``, for a bounty out of the provider's
+lock.  A claim fell: ``collect`` brings one's own bonds and fees back.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import ClassVar, Final
 
 from keepers.policy import Policy
 from protocol.chain.book import JobRecord
+from protocol.spec.demands import WITHHELD_GAS
 from protocol.spec.dispute import CLOSE_GAS, Challenge, Wait
 
 
 class Late(Enum):
-    """The call that the clock of a turn waits for."""
+    """The call that the clock of a turn, or of a demand, waits for."""
 
     CHALLENGER = "timeoutChallengers"
     PROVIDER = "timeoutProvider"
+    WITHHELD = "timeout"
 
 
 MOST_CLOSED: Final = 64
@@ -32,6 +35,10 @@ DEFEAT_GAS: Final = 90_000
 
 DEFEAT_EACH: Final = 30_000
 """Gas that each challenge takes at most."""
+
+
+EXPOSE_GAS: Final = 560_000
+"""Gas that the court's ``timeout`` takes at most; a test measures it with challengers to pay."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,28 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """An open demand of a standing claim, and until when it may be answered."""
+
+    job: JobRecord
+    claim: bytes
+    number: int
+    demander: bytes
+    deadline: int
+    late: ClassVar[Late] = Late.WITHHELD
+
+    @property
+    def bounty(self) -> int:
+        """Wei for whoever ends the claim when it is over."""
+        return WITHHELD_GAS * self.job.terms.deal.gas_price
+
+    @property
+    def parties(self) -> set[bytes | None]:
+        """Whom the end of the claim concerns."""
+        return {self.job.terms.deal.client, self.job.provider, self.demander}
+
+
+@dataclass(frozen=True)
 class Defeat:
     """Close late challenges of one claim.  ``most`` as of ``timekeeper.Close``."""
 
@@ -90,19 +119,81 @@ class Reclaim:
     number: int
 
 
-Move = Defeat | Topple | Reclaim
+@dataclass(frozen=True)
+class Expose:
+    """Reject a claim whose provider withholds data."""
+
+    job: JobRecord
+    claim: bytes
+    number: int
+    bounty: int
+    most: int | None
 
 
-def decide(
-    turns: Sequence[Turn], bonds: Sequence[Reclaim], time: int, fee: int, me: bytes, policy: Policy
-) -> list[Move]:
-    """What is due at ``time`` and worth ``fee`` wei a gas, longest overdue first; ``me`` is the
-    keeper's own account."""
+@dataclass(frozen=True)
+class Refund:
+    """Take the fees of one's own demands of a fallen claim back."""
+
+    claim: bytes
+    numbers: tuple[int, ...]
+
+
+Move = Defeat | Topple | Expose | Reclaim | Refund
+
+
+@dataclass(frozen=True)
+class Board:
+    """Open turns and demands of standing claims; one's own bonds and fees of fallen ones."""
+
+    turns: tuple[Turn, ...] = ()
+    asks: tuple[Ask, ...] = ()
+    bonds: tuple[Reclaim, ...] = ()
+    fees: tuple[Refund, ...] = ()
+
+    @property
+    def clocks(self) -> tuple[Turn | Ask, ...]:
+        """Everything that waits for a time."""
+        return (*self.turns, *self.asks)
+
+
+def decide(board: Board, time: int, fee: int, me: bytes, policy: Policy) -> list[Move]:
+    """What is due at ``time`` and worth ``fee`` wei a gas: late challengers, then providers, each
+    longest overdue first; then what comes back.  ``me`` is the keeper's own account."""
+    exposed = _exposures(board.asks, time, fee, me, policy)
+    gone = {move.claim for move in exposed}
+    moves = _turns(board.turns, time, fee, me, policy)
+    defeats: list[Move] = [move for move in moves if isinstance(move, Defeat)]
+    topples = [move for move in moves if isinstance(move, Topple) and move.claim not in gone]
+    return [*defeats, *exposed, *topples, *board.bonds, *board.fees]
+
+
+def _exposures(
+    asks: Sequence[Ask], time: int, fee: int, me: bytes, policy: Policy
+) -> list[Expose]:
+    moves: dict[bytes, Expose] = {}
+    for ask in sorted(asks, key=lambda a: (a.deadline, a.claim, a.number)):
+        if time <= ask.deadline or ask.claim in moves:
+            continue
+        paid, most = _worth(ask, fee, me, policy)
+        if paid:
+            moves[ask.claim] = Expose(ask.job, ask.claim, ask.number, ask.bounty, most)
+    return list(moves.values())
+
+
+def _worth(ask: Ask, fee: int, me: bytes, policy: Policy) -> tuple[bool, int | None]:
+    if ask.demander == me:
+        return True, None
+    return policy.most(ask.bounty, EXPOSE_GAS, fee, ask.parties)
+
+
+def _turns(
+    turns: Sequence[Turn], time: int, fee: int, me: bytes, policy: Policy
+) -> list[Defeat | Topple]:
     over = sorted(
         (turn for turn in turns if time > turn.deadline),
         key=lambda t: (t.deadline, t.claim, t.number),
     )
-    moves: list[Move] = []
+    moves: list[Defeat | Topple] = []
     for claim in dict.fromkeys(turn.claim for turn in over):
         of = [turn for turn in turns if turn.claim == claim]
         mine = any(turn.challenge.challenger == me for turn in of)
@@ -112,9 +203,9 @@ def decide(
         # challenge is left to others: until they come, its bond may still come back.
         late = [turn for turn in due if turn.late is Late.CHALLENGER]
         moves += _defeats([t for t in late if t.challenge.challenger != me], fee, mine, policy)
-        if silent and topples(of, mine, policy):
+        if silent and _topples(of, mine, policy):
             moves.append(Topple(silent[0].job, claim, silent[0].number))
-    return moves + list(bonds)
+    return moves
 
 
 def _defeats(late: Sequence[Turn], fee: int, mine: bool, policy: Policy) -> list[Defeat]:
@@ -131,19 +222,21 @@ def _defeats(late: Sequence[Turn], fee: int, mine: bool, policy: Policy) -> list
     return moves
 
 
-def topples(of: Sequence[Turn], mine: bool, policy: Policy) -> bool:
+def _topples(of: Sequence[Turn], mine: bool, policy: Policy) -> bool:
     """Whether the policy has a claim rejected, of which these are the live challenges: for its own
     challenge, for an interest, or because it makes every due call."""
     parties = set[bytes | None]().union(*(turn.parties for turn in of))
     return mine or policy.min_profit is None or bool(policy.interests & parties)
 
 
-def pays(turn: Turn, turns: Sequence[Turn], fee: int, me: bytes, policy: Policy) -> bool:
-    """Whether the policy would end this turn, alone."""
-    of = [other for other in turns if other.claim == turn.claim]
+def pays(turn: Turn | Ask, board: Board, fee: int, me: bytes, policy: Policy) -> bool:
+    """Whether the policy would end this turn or claim, alone."""
+    if isinstance(turn, Ask):
+        return _worth(turn, fee, me, policy)[0]
+    of = [other for other in board.turns if other.claim == turn.claim]
     mine = any(other.challenge.challenger == me for other in of)
     if turn.late is Late.PROVIDER:
-        return topples(of, mine, policy)
+        return _topples(of, mine, policy)
     if turn.challenge.challenger == me:
         return False
     gas = DEFEAT_GAS + DEFEAT_EACH

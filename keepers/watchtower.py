@@ -214,7 +214,7 @@ class Watchtower(Keeper[View, Move]):
             for x in dispute.of(self.sender.address):
                 if x.outcome is not Ended.LIVE:
                     continue
-                if dispute.fall is not None:
+                if dispute.over:
                     fallen.append((claim, x.number))
                 elif claim_of(record) == claim:
                     places.append((record, claim, x.number))

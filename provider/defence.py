@@ -131,7 +131,7 @@ class Defence:
         places = [
             (claim, x.number)
             for claim, dispute in book.disputes.items()
-            if claim in jobs and dispute.fall is None
+            if claim in jobs and not dispute.over
             for x in dispute.challenges
             if x.outcome is Ended.LIVE
         ]

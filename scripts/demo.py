@@ -137,7 +137,7 @@ class Demo:
         for address, name in self.names.items():
             has = self.chain.balances(address, at)
             out = self.chain.unbonding(address, at).token
-            credits = sum(credit.token for credit in has.credits)
+            credits = sum(credit.token for credit in has.credits.values())
             shares[name] = has.token + credits + registry[name].stake + out
         held = self._held(at)
         shares["locked or in escrow"] = held - sum(self._inside(a, at) for a in self.names)
@@ -146,13 +146,14 @@ class Demo:
     def _held(self, at: Snapshot) -> int:
         """Tokens that the contracts hold."""
         d = self.chain.deployment
-        return sum(self.chain.balances(a, at).token for a in (d.market, d.registry, d.game))
+        where = (d.market, d.registry, d.game, d.court)
+        return sum(self.chain.balances(a, at).token for a in where)
 
     def _inside(self, address: bytes, at: Snapshot) -> int:
         """Tokens of one account that lie in the contracts and are free or credited."""
         has = self.chain.balances(address, at)
         free = self.chain.provider(address, at).stake + self.chain.unbonding(address, at).token
-        return free + sum(credit.token for credit in has.credits)
+        return free + sum(credit.token for credit in has.credits.values())
 
     def show_money(self, before: Ledger, after: Ledger) -> None:
         table = Table(title="who was paid what (tokens)", title_justify="left")
@@ -168,7 +169,7 @@ class Demo:
         table.add_row("sum", *totals, f"{(after.total - before.total) / TOKENS:+.4g}")
         self.console.print(table)
         has = self.chain.balances(Wallet.dev(KEEPER).address, self.chain.snapshot())
-        earned = sum(credit.native for credit in has.credits)
+        earned = sum(credit.native for credit in has.credits.values())
         self.say(f"the keeper is paid in native money: {earned / 10**18:.6f} in bounties, credited")
         expect(earned > 0, "the keeper earned nothing")
         expect(before.total == after.total, "tokens appeared or vanished")

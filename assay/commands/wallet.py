@@ -50,10 +50,14 @@ def _show(other: bytes | None, as_json: bool) -> None:
             "block": at.number,
             "token": has.token,
             "native": has.native,
-            "allowance": {"market": has.market_allowance, "registry": registry_allowance},
+            "allowance": {
+                "market": has.market_allowance,
+                "registry": registry_allowance,
+                "game": has.game_allowance,
+            },
             "credit": {
                 name: {"token": credit.token, "native": credit.native}
-                for name, credit in zip(("market", "registry", "game"), has.credits, strict=True)
+                for name, credit in has.credits.items()
             },
         }
     if as_json:
@@ -70,10 +74,11 @@ def _show(other: bytes | None, as_json: bool) -> None:
         (f"credit with the {name}", f"{tokens(credit['token'])}, {native(credit['native'])}")
         for name, credit in found["credit"].items()
     ]
-    if registry_allowance:
-        rows.insert(5, ("the registry may take", tokens(registry_allowance)))
+    for name, allowed in (("game", has.game_allowance), ("registry", registry_allowance)):
+        if allowed:
+            rows.insert(5, (f"the {name} may take", tokens(allowed)))
     pairs("", rows)
-    if any(credit.token or credit.native for credit in has.credits):
+    if any(credit.token or credit.native for credit in has.credits.values()):
         say("credits can be taken out: assay wallet withdraw")
 
 
@@ -97,20 +102,20 @@ def mint(amount: int, to: bytes | None, as_json: bool) -> None:
     _done(as_json, outcome, f"the wallet has {tokens(me.balances.token)}")
 
 
-@wallet_command.command(short_help="let market or registry take tokens")
+@wallet_command.command(short_help="let market, registry or game take tokens")
 @click.argument("amount", type=AMOUNT)
-@click.option("--for", "spender", type=click.Choice(["market", "registry"]), default="market",
-              show_default=True, help="Who may take the tokens.")  # fmt: skip
+@click.option("--for", "spender", type=click.Choice(["market", "registry", "game"]),
+              default="market", show_default=True, help="Who may take the tokens.")  # fmt: skip
 @json_option
 def approve(amount: int, spender: str, as_json: bool) -> None:
-    """Let the market (for prices) or the registry (for stake) take tokens; 0 ends it.
+    """Let market (for prices), registry (for stake) or game (for bonds) take tokens; 0 ends it.
 
     Not needed for `assay submit` or `assay provider stake`: they sign a permit for exactly what
     they take. With an allowance in place their transactions are cheaper.
     """
     with account() as me:
         d = me.chain.deployment
-        to = {"market": d.market, "registry": d.registry}[spender]
+        to = {"market": d.market, "registry": d.registry, "game": d.game}[spender]
         call = me.chain.contracts.token.approve(to, amount)
         outcome = me.send(call, f"approve {tokens(amount)} for the {spender}")
     _done(as_json, outcome, f"the {spender} may take {tokens(amount)}")
@@ -150,7 +155,7 @@ def send(to: bytes, amount: int, as_json: bool) -> None:
 
 
 @wallet_command.command(short_help="take credits out")
-@click.option("--from", "source", type=click.Choice(["all", "market", "registry", "game"]),
+@click.option("--from", "source", type=click.Choice(["all", "market", "registry", "game", "court"]),
               default="all", show_default=True, help="Whose credit.")  # fmt: skip
 @click.option("--to", type=ADDRESS, help="Another account than yours.")
 @json_option
@@ -164,6 +169,7 @@ def withdraw(source: str, to: bytes | None, as_json: bool) -> None:
             ("market", has.market_credit, contracts.market),
             ("registry", has.registry_credit, contracts.registry),
             ("game", has.game_credit, contracts.game),
+            ("court", has.court_credit, contracts.court),
         ):
             if source not in ("all", name):
                 continue

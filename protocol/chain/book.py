@@ -1,4 +1,4 @@
-"""What events mean: jobs, attempts, providers, and the disputes about claims.  Pure.
+"""What events mean: jobs, attempts, providers; disputes about claims and demands.  Pure.
 
 The events of a block range, in order, give the state of every job at the end of that range
 (``Book.apply``); ``Book.rolled_back`` gives an earlier state again.  A differential test compares
@@ -8,11 +8,13 @@ each state with the contracts' own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from protocol.chain import disputes
-from protocol.chain.disputes import ClaimEvent, Dispute, GameEvent
+from protocol.chain import demands, disputes
+from protocol.chain.demands import DemandEvent, Docket
+from protocol.chain.disputes import ClaimEnded, ClaimEvent, ClaimFell, Dispute, GameEvent
 from protocol.chain.event import Event as Event
 from protocol.chain.event import HistoryBroken as HistoryBroken
 from protocol.chain.event import Place as Place
@@ -80,6 +82,15 @@ class Voided(JobEvent):
     provider: bytes
     to_provider: int
     payouts: tuple[Payout, ...]
+
+
+@dataclass(frozen=True)
+class ProvenIllegal(JobEvent):
+    """The job is void; ``claim`` is its current claim, or zero.  ``kind`` as of ``Illegality``."""
+
+    claim: bytes
+    caller: bytes
+    kind: int
 
 
 @dataclass(frozen=True)
@@ -222,6 +233,9 @@ def step(record: JobRecord | None, event: JobEvent) -> JobRecord:
         return replace(
             record, status=JobStatus.COMMITTED, clock=event.window_until, attempts=attempts
         )
+    if isinstance(event, ProvenIllegal):
+        # Why the job is void: its own event follows.
+        return _of(record, event, JobStatus.OPEN, JobStatus.ACCEPTED, JobStatus.COMMITTED)
     if isinstance(event, HoldsChanged):
         return replace(_of(record, event, JobStatus.COMMITTED), holds=event.holds)
     if isinstance(event, AttemptLost):
@@ -266,14 +280,16 @@ def _of(record: JobRecord, event: JobEvent, *wanted: JobStatus) -> JobRecord:
 
 
 class Book:
-    """Every job, provider and dispute, from events in order."""
+    """Every job, provider, dispute and demand, from events in order."""
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.events: list[Event] = []
         self._jobs: dict[bytes, JobRecord] = {}
         self._providers: dict[bytes, ProviderRecord] = {}
         self._disputes: dict[bytes, Dispute] = {}
+        self._dockets: dict[bytes, Docket] = {}
         self._claims: dict[bytes, bytes] = {}
+        self._fallen: set[bytes] = set()
         self.apply(events)
 
     @property
@@ -292,9 +308,19 @@ class Book:
         return self._disputes
 
     @property
+    def dockets(self) -> Mapping[bytes, Docket]:
+        """Claims of which data was ever demanded, by claim, oldest first."""
+        return self._dockets
+
+    @property
     def claims(self) -> Mapping[bytes, bytes]:
         """Job hash of every claim that was ever committed."""
         return self._claims
+
+    @property
+    def fallen(self) -> AbstractSet[bytes]:
+        """Claims that game or court ended: bonds and fees come back."""
+        return self._fallen
 
     def standing(self) -> list[tuple[JobRecord, Dispute]]:
         """Disputes of claims that are committed and not rejected, with their jobs."""
@@ -303,7 +329,7 @@ class Book:
             for dispute in self._disputes.values()
             if (record := self._jobs[dispute.job]).status is JobStatus.COMMITTED
             and record.attempts[-1].claim == dispute.claim
-            and dispute.fall is None
+            and not dispute.over
         ]
 
     def apply(self, events: Iterable[Event]) -> None:
@@ -315,6 +341,11 @@ class Book:
                     self._claims[event.claim] = event.job
             elif isinstance(event, ClaimEvent):
                 self._follow(event)
+            elif isinstance(event, DemandEvent):
+                docket = self._dockets.get(event.claim)
+                if docket is None:
+                    docket = Docket(event.claim, self._job_of(event.claim, event))
+                self._dockets[event.claim] = demands.follow(docket, event)
             elif isinstance(event, Registered):
                 self._providers[event.provider] = ProviderRecord(
                     event.provider, event.capabilities, event.delegate, event.endpoint, event.place
@@ -322,6 +353,8 @@ class Book:
             self.events.append(event)
 
     def _follow(self, event: ClaimEvent) -> None:
+        if isinstance(event, ClaimFell | ClaimEnded):
+            self._fallen.add(event.claim)
         dispute = self._disputes.get(event.claim)
         if dispute is None and not isinstance(event, GameEvent):
             return  # the court ended a claim that nobody challenged
@@ -329,13 +362,17 @@ class Book:
             dispute = self._begin(event)
         self._disputes[event.claim] = disputes.follow(dispute, event)
 
-    def _begin(self, event: ClaimEvent) -> Dispute:
-        job = self._claims.get(event.claim)
+    def _job_of(self, claim: bytes, event: Event) -> bytes:
+        job = self._claims.get(claim)
         if job is None:
             raise HistoryBroken(
-                f"got {type(event).__name__} of claim 0x{event.claim.hex()}, which was never "
+                f"got {type(event).__name__} of claim 0x{claim.hex()}, which was never "
                 f"committed: start from an earlier block"
             )
+        return job
+
+    def _begin(self, event: ClaimEvent) -> Dispute:
+        job = self._job_of(event.claim, event)
         terms, attempts = self._jobs[job].terms, self._jobs[job].attempts
         attempt = next(a for a in attempts if a.claim == event.claim)
         leaves = 1 + sum(unpack_steps(terms.task.steps, MAX_PHASES))

@@ -28,6 +28,7 @@ from protocol.chain.state import (
     Balances,
     ClaimState,
     Credit,
+    DemandEntry,
     JobState,
     ProviderState,
     Snapshot,
@@ -35,6 +36,7 @@ from protocol.chain.state import (
     Unbonding,
 )
 from protocol.chain.wallet import Wallet
+from protocol.spec.demands import DemandState
 from protocol.spec.dispute import Challenge, Outcome, Wait
 from protocol.spec.job import Deal, JobStatus, domain_separator
 from protocol.spec.limits import Limits
@@ -89,7 +91,7 @@ class Chain:
         )
         self.contracts = Contracts.of(self.deployment)
         self.chain_id = self.deployment.chain_id
-        self._has_game = False
+        self._there: set[bytes] = set()
 
     @classmethod
     def connect(
@@ -129,12 +131,21 @@ class Chain:
     def has_game(self) -> bool:
         """Whether there is a dispute game: a market works without, its claims cannot be disputed.
 
-        A game stays; one that is missing may come.
+        A contract stays; one that is missing may come.
         """
-        if not self._has_game:
-            code = self.rpc.call("eth_getCode", checksum(self.deployment.game), "latest")
-            self._has_game = bool(hex_bytes(code))
-        return self._has_game
+        return self._has(self.deployment.game)
+
+    @property
+    def has_court(self) -> bool:
+        """Whether there is a court: without, no data can be demanded."""
+        return self._has(self.deployment.court)
+
+    def _has(self, address: bytes) -> bool:
+        if address not in self._there:
+            code = self.rpc.call("eth_getCode", checksum(address), "latest")
+            if hex_bytes(code):
+                self._there.add(address)
+        return address in self._there
 
     # --- where we are -----------------------------------------------------------------------------
 
@@ -165,14 +176,23 @@ class Chain:
             (d.market, market, "TOKEN", d.token),
             (d.market, market, "REGISTRY", d.registry),
             (d.market, market, "GAME", d.game),
+            (d.market, market, "COURT", d.court),
             (d.registry, registry, "MARKET", d.market),
             (d.market, market, "DOMAIN_SEPARATOR", domain_separator(d.chain_id, d.market)),
         ]
         self._expect(wants)
-        self._has_game = False
+        self._there.clear()
         if self.has_game:
-            both = (("MARKET", d.market), ("REGISTRY", d.registry))
-            self._expect([(d.game, "DisputeGame", name, want) for name, want in both])
+            self._expect(
+                [
+                    (d.game, "DisputeGame", "MARKET", d.market),
+                    (d.game, "DisputeGame", "REGISTRY", d.registry),
+                    (d.game, "DisputeGame", "COURT", d.court),
+                ]
+            )
+        if self.has_court:
+            both = (("MARKET", d.market), ("GAME", d.game))
+            self._expect([(d.court, "Court", name, want) for name, want in both])
 
     def _expect(self, wants: Sequence[tuple[bytes, str, str, bytes]]) -> None:
         """Raises WrongChain unless what contracts say of themselves is what is wanted."""
@@ -350,6 +370,14 @@ class Chain:
         token, native = self._read_many(hex(at.number), reads)[0]
         return token, native
 
+    def demands_of(
+        self, numbered: Sequence[tuple[bytes, int]], at: Snapshot
+    ) -> list[DemandEntry]:
+        """Demands, (claim, number) each, in order; state NONE for those never opened."""
+        reads = [(self.deployment.court, "Court", "demandOf", v) for v in numbered]
+        found = self._read_many(hex(at.number), reads)
+        return [DemandEntry(raw_address(v[0]), v[1], DemandState(v[2])) for (v,) in found]
+
     def balances(self, account: bytes, at: Snapshot) -> Balances:
         """What an account has, everywhere."""
         d = self.deployment
@@ -360,15 +388,18 @@ class Chain:
             (d.registry, "ProviderRegistry", "credit", (account,)),
             (d.token, "DevToken", "allowance", (account, d.game)),
         ]
-        if self.has_game:
-            reads.append((d.game, "DisputeGame", "credit", (account,)))
-        tokens, allowance, market, registry, game_allowance, *game = self._read_many(
+        judges = [("DisputeGame", d.game)] if self.has_game else []
+        judges += [("Court", d.court)] if self.has_court else []
+        reads += [(address, name, "credit", (account,)) for name, address in judges]
+        tokens, allowance, market, registry, game_allowance, *credits = self._read_many(
             hex(at.number), reads
         )
         native = self.rpc.number("eth_getBalance", checksum(account), hex(at.number))
+        owed = {name: Credit(*v) for (name, _), v in zip(judges, credits, strict=True)}
+        nothing = Credit(0, 0)
         return Balances(
             tokens[0], native, allowance[0], Credit(*market), Credit(*registry),
-            game_allowance[0], Credit(*game[0]) if game else Credit(0, 0),
+            game_allowance[0], owed.get("DisputeGame", nothing), owed.get("Court", nothing),
         )  # fmt: skip
 
     def allowance(self, owner: bytes, spender: bytes, at: Snapshot) -> int:

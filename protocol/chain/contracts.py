@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from eth_abi import decode, encode
 from eth_abi.exceptions import DecodingError
 
 from protocol.chain.abi import AbiError, Interface, interface
 from protocol.chain.deployment import Deployment
-from protocol.spec.answers import ANSWER_ABI
+from protocol.spec.answers import ANSWER_ABI, TENSORS, Answer, Part, ProgramAnswer, TensorAnswer
 from protocol.spec.job import Deal, JobTerms, Task
+from protocol.spec.legality_proofs import ABI as CASE_ABI
+from protocol.spec.legality_proofs import Case, Illegality
 from protocol.spec.proofs import ABI, AnyProof
 from protocol.spec.referee import Proof
 from protocol.spec.strategy import (
@@ -25,6 +27,9 @@ from protocol.spec.strategy import (
     Reveal,
     RevealBlock,
 )
+
+PROOFS: Final[Mapping[type, str]] = {**ABI, **ANSWER_ABI, **CASE_ABI}
+"""ABI type of everything that travels as a proof."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +88,9 @@ def terms_of(values: Sequence[Any]) -> JobTerms:
 
 
 def encoded(proof: AnyProof) -> bytes:
-    """A proof or an answer as calldata: the struct of its name in DisputeProofs.sol or
-    DemandProofs.sol."""
-    return encode([{**ABI, **ANSWER_ABI}[type(proof)]], [_plain(proof)])
+    """A proof or an answer as calldata: the struct of its name in DisputeProofs.sol,
+    DemandProofs.sol or LegalityProofs.sol."""
+    return encode([PROOFS[type(proof)]], [_plain(proof)])
 
 
 def _plain(part: Any) -> Any:
@@ -100,7 +105,7 @@ ProofT = TypeVar("ProofT", bound=tuple[Any, ...])
 def decoded(kind: type[ProofT], data: bytes) -> ProofT:
     """The proof that ``encoded`` gave as calldata.  Raises AbiError."""
     try:
-        (values,) = decode([ABI[kind]], data)
+        (values,) = decode([PROOFS[kind]], data)
     except (DecodingError, OverflowError) as error:
         raise AbiError(f"got {len(data)} bytes, which are no {kind.__name__}: {error}") from error
     made: ProofT = _shaped(kind, values)
@@ -114,6 +119,13 @@ def _shaped(kind: Any, value: Any) -> Any:
         return value
     kinds = [get_type_hints(kind)[name] for name in kind._fields]
     return kind(*(_shaped(part, x) for part, x in zip(kinds, value, strict=True)))
+
+
+def answer_of(part: Part, proof: bytes) -> Answer:
+    """The answer to a demand for ``part`` that its event carries.  Raises AbiError."""
+    if part in TENSORS:
+        return decoded(TensorAnswer, proof)
+    return decoded(ProgramAnswer, proof)
 
 
 class Proven(NamedTuple):
@@ -289,7 +301,7 @@ class Game(Money):
         return self._move(claim, number, "timeoutProvider", terms_values(terms))
 
     def timeout_challengers(self, claim: bytes, numbers: Sequence[int]) -> Call:
-        what = f"timeoutChallengers {', '.join(map(str, numbers))} of {short(claim)}"
+        what = f"timeoutChallengers in challenge {', '.join(map(str, numbers))} of {short(claim)}"
         return self._call(what, "timeoutChallengers", claim, list(numbers))
 
     def collect(self, claim: bytes, number: int) -> Call:
@@ -318,13 +330,50 @@ class Game(Money):
 
         One move alone is its own call, which costs less.
         """
-        calls = [self.move(claim, number, terms, move) for number, move in moves]
+        return self.together([self.move(claim, number, terms, move) for number, move in moves])
+
+    def together(self, calls: Sequence[Call]) -> Call:
+        """The call that makes others of this contract that bring no wei, in order: all or none."""
         if len(calls) == 1:
             return calls[0]
-        what = ", ".join(dict.fromkeys(call.what.split(" in ")[0] for call in calls))
-        numbers = ", ".join(map(str, sorted({number for number, _ in moves})))
-        what = f"{what} in challenge {numbers} of {short(claim)}"
+        functions, places = zip(*(call.what.partition(" in ")[::2] for call in calls), strict=True)
+        what = f"{', '.join(dict.fromkeys(functions))} in {', '.join(dict.fromkeys(places))}"
         return self._call(what, "play", [call.data for call in calls])
+
+
+class Court(Money):
+    """Calls of Court: data that is withheld, jobs that are illegal."""
+
+    def __init__(self, address: bytes) -> None:
+        super().__init__("Court", address)
+
+    def demand(
+        self, terms: JobTerms, claim: bytes, part: Part, item: int, index: int, wei: int
+    ) -> Call:
+        what = f"demand {part.name} {item} {index} of {short(claim)}"
+        values = (terms_values(terms), claim, part, item, index)
+        return self._call(what, "demand", *values, value=wei)
+
+    def answer(
+        self, terms: JobTerms, claim: bytes, part: Part, item: int, index: int, proof: Answer
+    ) -> Call:
+        what = f"answer {part.name} {item} {index} of {short(claim)}"
+        values = (terms_values(terms), claim, part, item, index, encoded(proof))
+        return self._call(what, "answer", *values)
+
+    def timeout(self, terms: JobTerms, claim: bytes, number: int) -> Call:
+        what = f"timeout of demand {number} of {short(claim)}"
+        return self._call(what, "timeout", terms_values(terms), claim, number)
+
+    def collect(self, claim: bytes, numbers: Sequence[int]) -> Call:
+        what = f"collect the fees of demands {', '.join(map(str, numbers))} of {short(claim)}"
+        return self._call(what, "collect", claim, list(numbers))
+
+    def prove_illegal(
+        self, terms: JobTerms, kind: Illegality, proof: Case, job: bytes = b""
+    ) -> Call:
+        what = f"prove {short(job)} illegal, {kind.name}"
+        return self._call(what, "proveIllegal", terms_values(terms), kind, encoded(proof))
 
 
 class Token:
@@ -355,6 +404,7 @@ class Contracts:
     registry: Registry
     token: Token
     game: Game
+    court: Court
 
     @classmethod
     def of(cls, deployment: Deployment) -> Contracts:
@@ -363,4 +413,5 @@ class Contracts:
             Registry(deployment.registry),
             Token(deployment.token),
             Game(deployment.game),
+            Court(deployment.court),
         )

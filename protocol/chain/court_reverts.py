@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protocol.chain.refusal import Reverted
+from protocol.spec.answers import Part
 
 
 class WrongFee(Reverted):
@@ -12,6 +13,8 @@ class WrongFee(Reverted):
 class NoSuchPlace(Reverted):
     """A header has no item, a descriptor of a table no index: both must be 0 there."""
 
+    KINDS = {"part": Part}
+
 
 class DemandedBefore(Reverted):
     """The same was demanded before: its answer is in an event, or due."""
@@ -19,6 +22,8 @@ class DemandedBefore(Reverted):
 
 class NotDemanded(Reverted):
     """Nobody demanded this of the claim: only what was asked for is answered."""
+
+    KINDS = {"part": Part}
 
 
 class NotOpen(Reverted):

@@ -123,10 +123,12 @@ class Deployment:
 
     @property
     def contracts(self) -> dict[bytes, str]:
-        """What is at each address, by name of its interface; the game may be missing."""
+        """What is at each address, by name of its interface; game and court may be
+        missing."""
         return {
             self.token: "DevToken",
             self.registry: "ProviderRegistry",
             self.market: "JobMarket",
             self.game: "DisputeGame",
+            self.court: "Court",
         }

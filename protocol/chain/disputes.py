@@ -199,7 +199,7 @@ class Dispute:
 
     ``leaves`` are those of its steps tree; ``preimages`` maps a node to the nodes below it that
     were shown (some levels down, without padding), ``blocks`` a leaf to its 512 bytes; ``steps``
-    are the opened ones.  ``fall`` ended it: by a challenge, or by the court.
+    are the opened ones.  A challenge made it ``fall``, or the court ``ended`` it.
     """
 
     claim: bytes
@@ -214,13 +214,19 @@ class Dispute:
     steps: Mapping[int, StepOpened] = field(default_factory=dict)
     preimages: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=dict)
     blocks: Mapping[bytes, bytes] = field(default_factory=dict)
-    fall: ClaimFell | ClaimEnded | None = None
+    fall: ClaimFell | None = None
+    ended: ClaimEnded | None = None
 
     def challenge(self, number: int) -> ChallengeRecord:
         """One challenge; numbers begin at 1.  Raises IndexError."""
         if not 1 <= number <= len(self.challenges):
             raise IndexError(f"got challenge {number} of {len(self.challenges)}")
         return self.challenges[number - 1]
+
+    @property
+    def over(self) -> bool:
+        """Whether the claim is rejected or void: nothing is left but to collect bonds."""
+        return self.fall is not None or self.ended is not None
 
     @property
     def known(self) -> Known:
@@ -256,10 +262,10 @@ def begin(
 
 def follow(d: Dispute, event: ClaimEvent) -> Dispute:
     """The dispute after one more event.  Raises HistoryBroken when the event cannot follow."""
-    if d.fall is not None and not isinstance(event, Collected):
+    if d.over and not isinstance(event, Collected):
         raise _broken(d, event, "whose claim fell before")
     if isinstance(event, ClaimEnded):
-        return replace(d, fall=event)
+        return replace(d, ended=event)
     assert isinstance(event, GameEvent), "the other events are of one challenge"
     if isinstance(event, Challenged):
         return _challenged(d, event)
@@ -293,7 +299,7 @@ def follow(d: Dispute, event: ClaimEvent) -> Dispute:
         case ClaimFell():
             return _moved(replace(d, fall=event), event, x.stop)
         case Collected():
-            if d.fall is None:
+            if not d.over:
                 raise _broken(d, event, "whose claim stands")
             return _moved(d, event, x.stop, Outcome.COLLECTED)
     raise _broken(d, event, "which is no move")

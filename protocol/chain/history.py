@@ -21,7 +21,7 @@ from protocol.chain.state import Snapshot
 
 log: Final = logging.getLogger("assay.chain")
 
-FOLLOWED: Final = ("JobMarket", "ProviderRegistry", "DisputeGame")
+FOLLOWED: Final = ("JobMarket", "ProviderRegistry", "DisputeGame", "Court")
 """Contracts whose logs make the book."""
 
 

@@ -15,12 +15,14 @@ from protocol.chain.book import (
     HoldsChanged,
     Place,
     Posted,
+    ProvenIllegal,
     Refunded,
     Registered,
     Slashed,
     Voided,
 )
 from protocol.chain.contracts import raw_address, terms_of
+from protocol.chain.demands import Answered, Demanded, FeeCollected, Withheld
 from protocol.chain.disputes import (
     BlockRevealed,
     Challenged,
@@ -34,6 +36,7 @@ from protocol.chain.disputes import (
     Revealed,
     StepOpened,
 )
+from protocol.spec.answers import Part
 from protocol.spec.job import Fault, Payout
 from protocol.spec.trace import Tree
 
@@ -75,10 +78,13 @@ def event_of(name: str, v: Mapping[str, Any], place: Place) -> Event | None:
         case "Slashed":
             return Slashed(place, raw_address(v["provider"]), Fault(v["fault"]), v["token"],
                            v["native"], v["burned"], _payouts(v["payouts"]))  # fmt: skip
-    return _game_event(name, v, place)
+        case "ProvenIllegal":
+            return ProvenIllegal(place, v["jobHash"], v["claimId"], raw_address(v["caller"]),
+                                 v["kind"])  # fmt: skip
+    return _claim_event(name, v, place)
 
 
-def _game_event(name: str, v: Mapping[str, Any], place: Place) -> Event | None:
+def _claim_event(name: str, v: Mapping[str, Any], place: Place) -> Event | None:
     if name == "ClaimEnded":
         return ClaimEnded(place, v["claimId"])
     if "claimId" not in v or "number" not in v:
@@ -107,4 +113,18 @@ def _game_event(name: str, v: Mapping[str, Any], place: Place) -> Event | None:
         case "Collected":
             who = raw_address(v["challenger"])
             return Collected(*at, who, v["token"], v["native"])
+    return _demand_event(name, v, at)
+
+
+def _demand_event(name: str, v: Mapping[str, Any], at: tuple[Place, bytes, int]) -> Event | None:
+    match name:
+        case "Demanded":
+            who, part = raw_address(v["demander"]), Part(v["part"])
+            return Demanded(*at, who, part, v["item"], v["index"], v["deadline"])
+        case "Answered":
+            return Answered(*at, raw_address(v["caller"]), v["bytes_"], v["proof"])
+        case "Withheld":
+            return Withheld(*at, raw_address(v["caller"]), v["rewarded"])
+        case "FeeCollected":
+            return FeeCollected(*at, raw_address(v["demander"]), v["fee"])
     return None

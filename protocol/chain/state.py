@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from protocol.spec.demands import DemandState
 from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.job import JobStatus
 
@@ -80,11 +81,17 @@ class Balances:
     registry_credit: Credit
     game_allowance: int = 0
     game_credit: Credit = Credit(0, 0)
+    court_credit: Credit = Credit(0, 0)
 
     @property
-    def credits(self) -> tuple[Credit, ...]:
-        """With market, registry and game."""
-        return self.market_credit, self.registry_credit, self.game_credit
+    def credits(self) -> dict[str, Credit]:
+        """By contract."""
+        return {
+            "market": self.market_credit,
+            "registry": self.registry_credit,
+            "game": self.game_credit,
+            "court": self.court_credit,
+        }
 
 
 @dataclass(frozen=True)
@@ -122,3 +129,12 @@ class StepState:
 
     root: bytes
     opened_at: int
+
+
+@dataclass(frozen=True)
+class DemandEntry:
+    """The court's entry of one demand."""
+
+    demander: bytes
+    deadline: int
+    state: DemandState

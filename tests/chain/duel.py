@@ -5,15 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from protocol.chain.demands import Docket
 from protocol.chain.disputes import Dispute
 from protocol.chain.history import History
 from protocol.chain.transactions import Outcome
+from protocol.spec.answers import Answerer, Part
+from protocol.spec.demands import fee_of
 from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.job import JobTerms, bounty_of
 from protocol.spec.strategy import Attack, Known, Move, answer, claimed_levels
 from protocol.spec.trace import AnyTrace, Tree
 from protocol.spec.trees import keccak256
-from tests.actors.case import AnyCase
+from tests.actors.case import AnyCase, raw
 from tests.chain.world import CLIENT, KEEPER, LOCATORS, PROVIDER, World
 
 
@@ -76,6 +79,38 @@ class Duel:
         numbered = [(number, move) for move in moves]
         call = self.world.chain.contracts.game.play(self.claim, self.terms, numbered)
         return self.world.send(role if wait is Wait.CHALLENGER else PROVIDER, call)
+
+    def demand(self, part: Part, item: int = 0, index: int = 0, role: int = KEEPER) -> int:
+        """The number of a new demand."""
+        call = self.world.chain.contracts.court.demand(
+            self.terms, self.claim, part, item, index, fee_of(self.terms.deal)
+        )
+        self.world.send(role, call)
+        return len(self.docket().demands)
+
+    def docket(self) -> Docket:
+        """What the logs tell of the demands."""
+        chain = self.world.chain
+        return History(chain).sync(chain.snapshot()).dockets[self.claim]
+
+    def answerer(self) -> Answerer:
+        """Has all data of the true run."""
+        e, truth = self.of.example, self.of.truth
+
+        def tensor(part: Part, item: int) -> bytes:
+            if part is Part.OUTPUT:
+                last = len(truth.levels(Tree.STEPS)[0]) - 1
+                return bytes(truth.data(Tree.STATES, last, e.program.outputs[item]))
+            return raw((e.constants if part is Part.CONSTANT else e.inputs)[item])
+
+        return Answerer(e.program, tensor)
+
+    def answer(self, number: int, role: int = PROVIDER) -> Outcome:
+        """One demand, answered."""
+        d = self.docket().demand(number)
+        answer = self.answerer().answer(*d.place)
+        court = self.world.chain.contracts.court
+        return self.world.send(role, court.answer(self.terms, self.claim, *d.place, answer))
 
     def silence(self, number: int) -> None:
         """The chain's time passes the deadline of the present turn."""

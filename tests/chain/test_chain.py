@@ -151,6 +151,8 @@ def test_check__contracts_of_two_deployments__are_refused(world: World) -> None:
     d = world.deployment
     with pytest.raises(WrongChain, match=r"JobMarket\.GAME"):
         wrong(world, game=d.token)
+    with pytest.raises(WrongChain, match=r"JobMarket\.COURT"):
+        wrong(world, court=d.token)
     with pytest.raises(WrongChain, match=r"JobMarket\.TOKEN"):
         wrong(world, token=d.registry, registry=d.registry)
 

@@ -13,6 +13,7 @@ from protocol.chain.disputes import (
     SIDES,
     BlockRevealed,
     Challenged,
+    ClaimEnded,
     ClaimFell,
     Collected,
     Defeated,
@@ -171,6 +172,23 @@ def test_follow__after_the_fall__only_bonds_come_back() -> None:
     ):
         with pytest.raises(HistoryBroken, match=r"claim fell|COLLECTED"):
             Book([*story.events, last])
+
+
+def test_follow__the_court_ends_a_claim__bonds_come_back() -> None:
+    story = committed().challenged()
+    ended = ClaimEnded(story.place(), CLAIM)
+    book = Book([*story.events, ended])
+    assert book.fallen == {CLAIM}
+    assert (book.disputes[CLAIM].over, book.disputes[CLAIM].ended) == (True, ended)
+    assert book.standing() == []
+    back = Collected(story.place(), CLAIM, 1, ME, 50, 60)
+    book.apply([back])
+    assert book.disputes[CLAIM].challenge(1).outcome is Outcome.COLLECTED
+    with pytest.raises(HistoryBroken, match="claim fell"):
+        Book([*story.events, ended, Defeated(story.place(), CLAIM, 1, ME, 1, 1)])
+    # Nobody challenged the claim: it has no dispute, and it fell.
+    alone = Book([*committed().events, ended])
+    assert (dict(alone.disputes), alone.fallen) == ({}, {CLAIM})
 
 
 def test_follow__bond_back_of_a_standing_claim__is_broken() -> None:

@@ -177,6 +177,25 @@ def test_silence__of_challengers__defeats_several_in_one_call(fresh_game: World)
         world.send(STRANGER, game.timeout_challengers(duel.claim, numbers[:1]))
 
 
+def test_together__late_challenger_and_silent_provider__go_in_one_call(fresh_game: World) -> None:
+    world = fresh_game
+    duel = liar(world)
+    first, mine = duel.challenge(STRANGER), duel.challenge(KEEPER)
+    duel.turn(first)
+    duel.turn(mine)
+    world.past(max(duel.deadline(first), duel.deadline(mine)))
+    game = world.chain.contracts.game
+    calls = [
+        game.timeout_challengers(duel.claim, [first]),
+        game.timeout_provider(duel.claim, mine, duel.terms),
+    ]
+    world.send(KEEPER, game.together(calls))
+    record = agree(duel)
+    assert record.challenge(first).outcome is Outcome.DEFEATED
+    assert [x.number for x in record.undefeated] == [mine]
+    assert record.over
+
+
 def test_answer__given_before__is_refused_as_anothers_turn(fresh_game: World) -> None:
     world = fresh_game
     duel = liar(world)
@@ -313,7 +332,8 @@ def test_play__several_moves__carry_their_calls_in_order(world: World) -> None:
     assert [part[0] for part in decoded] == ["reveal", "enter", "point"]
     assert [part[1][1] for part in decoded] == [2, 2, 1]
     assert decoded[1][1][3:] == (Tree.OUTPUTS, encoded(proof))
-    assert call.what == "reveal, enter, point in challenge 1, 2 of 0xcccccccc…"
+    words = "challenge 2 of 0xcccccccc…, challenge 1 of 0xcccccccc…"
+    assert call.what == f"reveal, enter, point in {words}"
     assert call.value == 0
 
 

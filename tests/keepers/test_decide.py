@@ -49,8 +49,8 @@ def record(
     return replace(made, holds=holds)
 
 
-def view(*jobs: JobRecord, time: int = 101, fee: int = GWEI, **credits: Any) -> View:
-    return View(time, jobs, SCHEDULE, fee, **credits)
+def view(*jobs: JobRecord, time: int = 101, fee: int = GWEI, **rest: Any) -> View:
+    return View(time, jobs, SCHEDULE, fee, **rest)
 
 
 records = st.builds(
@@ -115,8 +115,8 @@ def test_decide__minimal_profit__is_kept_in_the_cap() -> None:
 
 def test_decide__credits__are_collected_from_the_threshold_on() -> None:
     policy = Policy(collect_wei=10)
-    assert decide(view(market_credit=9, registry_credit=9), policy) == []
-    assert decide(view(market_credit=10, registry_credit=11), policy) == [
+    assert decide(view(credits={"market": 9, "registry": 9}), policy) == []
+    assert decide(view(credits={"market": 10, "registry": 11}), policy) == [
         Collect("market", 10),
         Collect("registry", 11),
     ]

@@ -12,15 +12,22 @@ from keepers.policy import Policy
 from keepers.turns import (
     DEFEAT_EACH,
     DEFEAT_GAS,
+    EXPOSE_GAS,
     MOST_CLOSED,
+    Ask,
+    Board,
     Defeat,
+    Expose,
     Late,
+    Move,
     Reclaim,
+    Refund,
     Topple,
     Turn,
     decide,
     pays,
 )
+from protocol.spec.demands import WITHHELD_GAS
 from protocol.spec.dispute import CLOSE_GAS, Challenge, Wait
 from protocol.spec.job import JobStatus
 from tests.keepers.test_decide import CLIENT, GWEI, PROVIDER, record, view
@@ -40,8 +47,20 @@ def turn(
     return Turn(job, claim, number, x, deadline)
 
 
-def due(*turns: Turn, policy: Policy = Policy(), fee: int = GWEI, me: bytes = ME) -> list[object]:  # noqa: B008
-    return list(decide(turns, [], 101, fee, me, policy))
+def ask(
+    number: int = 1, deadline: int = 100, who: bytes = HER, claim: bytes = CLAIM,
+    gas_price: int = 2 * GWEI,
+) -> Ask:  # fmt: skip
+    job = record(JobStatus.COMMITTED, holds=1, gas_price=gas_price)
+    return Ask(job, claim, number, who, deadline)
+
+
+def due(
+    *clocks: Turn | Ask, policy: Policy | None = None, fee: int = GWEI, me: bytes = ME
+) -> list[Move]:
+    turns = tuple(clock for clock in clocks if isinstance(clock, Turn))
+    asks = tuple(clock for clock in clocks if isinstance(clock, Ask))
+    return decide(Board(turns, asks), 101, fee, me, policy or Policy())
 
 
 def test_decide__challenger_late__is_closed_for_the_bounty() -> None:
@@ -102,21 +121,44 @@ def test_decide__provider_late_and_mine_not__late_ones_before_me_go_first() -> N
     assert second == Topple(mine.job, CLAIM, 2)
 
 
-def test_decide__bonds__come_back_after_all_else() -> None:
-    bond = Reclaim(CLAIM, 9)
-    assert decide([turn()], [bond], 101, GWEI, ME, Policy())[-1] == bond
+def test_decide__bonds_and_fees__come_back_after_all_else() -> None:
+    bond, fee = Reclaim(CLAIM, 9), Refund(CLAIM, (1, 4))
+    board = Board((turn(),), (ask(),), (bond,), (fee,))
+    assert decide(board, 101, GWEI, ME, Policy())[-2:] == [bond, fee]
+
+
+def test_decide__data_withheld__ends_the_claim_for_the_bounty() -> None:
+    late = ask(3, 90)
+    bounty = WITHHELD_GAS * 2 * GWEI
+    wanted = [Expose(late.job, CLAIM, 3, bounty, bounty)]
+    assert due(ask(1, 100), late, ask(2, 101)) == wanted
+    assert due(ask(deadline=101)) == []
+    dear = WITHHELD_GAS * 2 * GWEI // EXPOSE_GAS + 1
+    assert due(late, fee=dear) == []
+    for found in (due(late, fee=dear, me=HER), due(late, fee=dear, policy=FREE)):
+        assert found == [Expose(late.job, CLAIM, 3, bounty, None)]
+
+
+def test_decide__silent_and_withholding__falls_once() -> None:
+    silent, withheld = turn(1, Wait.REVEAL), ask()
+    (move,) = due(silent, withheld, policy=FREE)
+    assert isinstance(move, Expose)
+    first, second = due(turn(2), withheld)
+    assert isinstance(first, Defeat)
+    assert isinstance(second, Expose)
 
 
 def test_timekeeper__turns_in_its_view__have_rows_deadlines_and_moves() -> None:
     seen = replace(
-        view(JOB, fee=GWEI, game_credit=10**17),
-        turns=(turn(1, deadline=60), turn(2, Wait.REVEAL, 300)), me=ME,
+        view(JOB, fee=GWEI, credits={"game": 10**17, "court": 1}),
+        board=Board((turn(1, deadline=60), turn(2, Wait.REVEAL, 300)), (ask(4, 400),)), me=ME,
     )  # fmt: skip
     rows = timekeeper.clocks(seen, Policy())
     assert [(row.kind, row.number, row.left, row.pays) for row in rows] == [
         (Late.CHALLENGER, 1, -41, True),
         (timekeeper.Kind.FINALIZE, 0, -1, True),
         (Late.PROVIDER, 2, 199, False),
+        (Late.WITHHELD, 4, 299, True),
     ]
     assert timekeeper.deadline(seen) == 300
     first, last = timekeeper.decide(seen, Policy())
@@ -150,13 +192,14 @@ def test_decide__any_turns__ends_only_what_is_over_and_paid(
 ) -> None:
     over = {(t.claim, t.number): t for t in seen if t.deadline < 101}
     touched = []
-    for move in decide(seen, [], 101, fee, ME, policy):
-        assert not isinstance(move, Reclaim)
+    board = Board(tuple(seen))
+    for move in decide(board, 101, fee, ME, policy):
         if isinstance(move, Topple):
             of = over[move.claim, move.number]
             assert of.late is Late.PROVIDER
-            assert pays(of, seen, fee, ME, policy)
+            assert pays(of, board, fee, ME, policy)
             continue
+        assert isinstance(move, Defeat)
         of_claim = [over[move.claim, number] for number in move.numbers]
         touched += [(move.claim, number) for number in move.numbers]
         assert all(t.late is Late.CHALLENGER for t in of_claim)
@@ -169,5 +212,5 @@ def test_decide__any_turns__ends_only_what_is_over_and_paid(
     if policy.min_profit is None:
         late = {k for k, t in over.items() if t.late is Late.CHALLENGER}
         assert {k for k in late if over[k].challenge.challenger != ME} == set(touched)
-    backwards = decide(list(reversed(seen)), [], 101, fee, ME, policy)
-    assert backwards == decide(seen, [], 101, fee, ME, policy)
+    backwards = decide(Board(tuple(reversed(seen))), 101, fee, ME, policy)
+    assert backwards == decide(board, 101, fee, ME, policy)

@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 
 from keepers.timekeeper import Policy, Timekeeper
-from keepers.turns import DEFEAT_EACH, DEFEAT_GAS, Defeat, Late
+from keepers.turns import DEFEAT_EACH, DEFEAT_GAS, EXPOSE_GAS, Defeat, Expose, Late
 from protocol.chain.disputes import ClaimFell
-from protocol.spec.dispute import CLOSE_GAS, Outcome, Wait
+from protocol.chain.transactions import Sender
+from protocol.chain.wallet import Wallet
+from protocol.spec.answers import Part
+from protocol.spec.demands import fee_of
+from protocol.spec.dispute import CLOSE_GAS, MADE_WHOLE, Outcome, Wait
 from protocol.spec.job import Fault, JobStatus
 from tests.actors import liars
 from tests.chain.duel import Duel
-from tests.chain.world import CLIENT, KEEPER, RIVAL, STRANGER, World
+from tests.chain.world import CLIENT, KEEPER, RIVAL, STRANGER, TOKEN, World
 from tests.game.world import case
 
 pytestmark = pytest.mark.chain
@@ -128,6 +132,50 @@ def test_cycle__gas_of_closing_with_new_accounts__is_below_the_figures(
     gas = world.send(RIVAL, call).gas
     assert DEFEAT_EACH * count < gas < DEFEAT_GAS + DEFEAT_EACH * count
     assert {x.outcome for x in duel.read().challenges} == {Outcome.DEFEATED}
+
+
+def crowd(world: World, count: int) -> list[int]:
+    """Accounts beside the roles that can challenge."""
+    contracts = world.chain.contracts
+    roles = list(range(100, 100 + count))
+    for role in roles:
+        world.senders[role] = sender = Sender(world.chain, Wallet.dev(role))
+        world.rpc("anvil_setBalance", "0x" + sender.address.hex(), hex(10**20))
+        world.send(role, contracts.token.mint(sender.address, 10_000 * TOKEN))
+        world.send(role, contracts.token.approve(contracts.game.address, 2**256 - 1))
+    return roles
+
+
+def test_cycle__data_withheld__ends_the_claim_below_the_figure(fresh_game: World) -> None:
+    world, of = fresh_game, case("counter")
+    duel = Duel(world, of, of.truth)
+    for role in crowd(world, MADE_WHOLE + 1):
+        duel.challenge(role)
+    asked = duel.demand(Part.OUTPUT, role=STRANGER)
+    duel.demand(Part.HEADER, role=RIVAL)
+    keeping = keeper(world, RIVAL)
+    assert keeping.cycle().due == 0
+    deadline = duel.docket().demand(asked).deadline
+    assert keeping.view()[0].board.asks[0].deadline == deadline
+    world.past(deadline)
+    (move, *_) = keeping.decide(keeping.view()[0])
+    assert isinstance(move, Expose)
+    call = world.chain.contracts.court.timeout(duel.terms, duel.claim, move.number)
+    assert EXPOSE_GAS // 2 < world.senders[RIVAL].quote(call).gas < EXPOSE_GAS
+    assert keeping.cycle().done >= 1
+    withheld = duel.docket().withheld
+    assert withheld is not None
+    assert withheld.caller == world.address(RIVAL)
+    assert status(world, duel.job) is JobStatus.OPEN
+    # Its own fee comes back, and only that.
+    assert keeping.cycle().done == 1
+    assert duel.docket().open_of(world.address(RIVAL)) == ()
+    assert duel.docket().open_of(world.address(STRANGER)) == (asked,)
+    assert keeping.cycle().due == 0
+    at = world.chain.snapshot()
+    has = world.chain.balances(world.address(RIVAL), at)
+    assert has.court_credit.native == fee_of(duel.terms.deal)
+    assert has.registry_credit.native == move.bounty
 
 
 def test_cycle__somebody_was_faster__counts_it_as_done(fresh_game: World) -> None:
