@@ -23,22 +23,35 @@ struct Operand {
 /// @notice A view at one output element: what depends on i alone is worked out.
 struct Cursor {
     Operand operand;
-    Span last; // the span that the last load found
     uint256 count; // of the operand's elements
+    uint256 bits; // base-2 logarithm of the bytes of one
+    bool isFloat;
+    uint256 from; // first element of the span that the last load found,
+    uint256 size; // elements of it (none before the first load),
+    uint256 data; // where it lies in memory
     uint256 pad; // as a register
     int256 base; // address at r = 0
+    int256 stride; // of the first digit of r
+    uint256 rdigitsAt; // calldata offset
     uint256 guards; // number of them
     int256 guard0;
     int256 bound0;
     int256 guard1;
     int256 bound1;
-    uint256 rdigitsAt; // calldata offset
 }
 
 /// @title Affine addresses into operands, and the loads at them
 /// @notice Twin of `Frame.load` in protocol/spec/operations.py. Numbers of an encoding are below
 /// 2^64, so that no sum here comes near 2^255; a zero radix (illegal) divides to zero.
 library AffineView {
+    /// @dev Where a digit's word holds its stride and its weights in the guards.
+    uint256 private constant STRIDE = 128;
+    uint256 private constant GUARD0 = 64;
+    uint256 private constant GUARD1 = 0;
+    /// @dev Offsets of fields of a Cursor.
+    uint256 private constant FROM = 0x80;
+    uint256 private constant DATA = 0xC0;
+
     /// @notice No proof covers element `at` of operand `slot`.
     error BlockMissing(uint256 slot, uint256 at);
     /// @notice A view or a bound names operand `slot`, the template has `slots`.
@@ -56,9 +69,8 @@ library AffineView {
             uint256 head = _word(at);
             uint256 slot = head >> 248;
             if (slot >= operands.length) revert NoSuchOperand(slot, operands.length);
-            c.operand = operands[slot];
-            c.count = c.operand.count;
-            c.pad = literal(c.operand.isFloat, int64(uint64(head >> 64)));
+            _point(c, operands[slot]);
+            c.pad = literal(c.isFloat, int64(uint64(head >> 64)));
             c.base = int64(uint64(head >> 128));
             uint256 digits = uint8(head >> 240);
             c.guards = uint8(head >> 232);
@@ -70,8 +82,12 @@ library AffineView {
                 at += WORD;
                 (c.guard1, c.bound1) = _guard(operands, _word(at));
             }
-            c.rdigitsAt = at + (1 + digits) * WORD;
-            _advance(c, c.rdigitsAt - WORD, digits, i);
+            at += WORD;
+            c.rdigitsAt = at + digits * WORD;
+            c.stride = int64(uint64(_word(c.rdigitsAt) >> STRIDE));
+            c.base += _weighed(at, digits, i, STRIDE);
+            if (c.guards > 0) c.guard0 += _weighed(at, digits, i, GUARD0);
+            if (c.guards > 1) c.guard1 += _weighed(at, digits, i, GUARD1);
         }
     }
 
@@ -84,39 +100,41 @@ library AffineView {
         returns (int256 address_, bool inside)
     {
         unchecked {
-            address_ = c.base;
-            int256 g0 = c.guard0;
-            int256 g1 = c.guard1;
-            uint256 first = c.rdigitsAt;
-            uint256 guards = c.guards;
-            assembly ("memory-safe") {
-                for { let at := add(first, shl(5, rdigits)) } gt(at, first) {} {
-                    at := sub(at, 0x20)
-                    let w := calldataload(at)
-                    let digit := mod(r, shr(192, w))
-                    r := div(r, shr(192, w))
-                    address_ := add(address_, mul(digit, signextend(7, shr(128, w))))
-                    if guards {
-                        g0 := add(g0, mul(digit, signextend(7, shr(64, w))))
-                        g1 := add(g1, mul(digit, signextend(7, w)))
-                    }
-                }
-            }
-            if (guards == 0) return (address_, true);
-            inside = g0 >= 0 && g0 < c.bound0 && (guards == 1 || (g1 >= 0 && g1 < c.bound1));
+            address_ = c.base + _weighed(c.rdigitsAt, rdigits, r, STRIDE);
+            inside = c.guards == 0 || _inside(c, rdigits, r);
         }
     }
 
-    /// @notice The register that a load at `address_` yields.
-    function load(Cursor memory c, int256 address_, bool inside) internal pure returns (uint256) {
-        // A negative address is a huge unsigned one.
-        if (!inside || uint256(address_) >= c.count) return c.pad;
-        Operand memory operand = c.operand;
-        Span memory last = c.last;
-        uint256 byteAt = uint256(address_) << operand.bits;
-        if (byteAt < last.from || byteAt >= last.to) _find(operand, byteAt, last);
+    /// @notice Whether address or guards of a view depend on r.
+    function moves(Cursor memory c, uint256 rdigits) internal pure returns (bool) {
+        uint256 weights;
+        for (uint256 k; k < rdigits; ++k) {
+            weights |= _word(c.rdigitsAt + k * WORD) << 64;
+        }
+        return weights != 0;
+    }
+
+    /// @notice The register that a load at `r` yields, `beyond` elements behind the address there.
+    function load(Cursor memory c, uint256 rdigits, uint256 r, int256 beyond)
+        internal
+        pure
+        returns (uint256)
+    {
         unchecked {
-            return _register(last.data + byteAt - last.from, operand);
+            // A single digit of r is r itself; without any, r is 0.
+            int256 n = c.base + beyond;
+            if (rdigits < 2) n += c.stride * int256(r);
+            else n += _weighed(c.rdigitsAt, rdigits, r, STRIDE);
+            if (c.guards != 0 && !_inside(c, rdigits, r)) return c.pad;
+            // A negative address is a huge unsigned one.
+            uint256 k = uint256(n) - c.from;
+            if (k >= c.size) {
+                if (uint256(n) >= c.count) return c.pad;
+                _find(c, uint256(n));
+                k = uint256(n) - c.from;
+            }
+            uint256 at = c.data + (k << c.bits);
+            return c.isFloat ? Float32.read(at) : _integer(at, c.bits);
         }
     }
 
@@ -125,19 +143,21 @@ library AffineView {
     /// @return ready elements from there on that lie behind one another
     function locate(Cursor memory c, uint256 n) internal pure returns (uint256 at, uint256 ready) {
         unchecked {
-            Span memory last = c.last;
-            uint256 byteAt = n << c.operand.bits;
-            if (byteAt < last.from || byteAt >= last.to) _find(c.operand, byteAt, last);
-            return (last.data + byteAt - last.from, (last.to - byteAt) >> c.operand.bits);
+            uint256 k = n - c.from;
+            if (k >= c.size) {
+                _find(c, n);
+                k = n - c.from;
+            }
+            return (c.data + (k << c.bits), c.size - k);
         }
     }
 
     /// @notice Element 0 of an i64 operand: a live bound.
     function live(Operand[] memory operands, uint256 slot) internal pure returns (int256) {
         if (slot >= operands.length) revert NoSuchOperand(slot, operands.length);
-        Span memory last;
-        _find(operands[slot], 0, last);
-        return int256(_register(last.data, operands[slot]));
+        Cursor memory c;
+        _point(c, operands[slot]);
+        return int256(load(c, 0, 0, 0));
     }
 
     /// @notice A pad or dead value as a register.
@@ -159,24 +179,37 @@ library AffineView {
 
     // --- internals ----------------------------------------------------------------------------
 
-    /// @dev Adds the digits of i, the last of which is the word at `digitAt`.
-    function _advance(Cursor memory c, uint256 digitAt, uint256 digits, uint256 i) private pure {
-        unchecked {
-            int256 base = c.base;
-            int256 g0 = c.guard0;
-            int256 g1 = c.guard1;
-            assembly ("memory-safe") {
-                for {} digits { digits := sub(digits, 1) } {
-                    let w := calldataload(digitAt)
-                    let digit := mod(i, shr(192, w))
-                    i := div(i, shr(192, w))
-                    base := add(base, mul(digit, signextend(7, shr(128, w))))
-                    g0 := add(g0, mul(digit, signextend(7, shr(64, w))))
-                    g1 := add(g1, mul(digit, signextend(7, w)))
-                    digitAt := sub(digitAt, 0x20)
-                }
+    function _point(Cursor memory c, Operand memory operand) private pure {
+        c.operand = operand;
+        (c.count, c.bits, c.isFloat) = (operand.count, operand.bits, operand.isFloat);
+    }
+
+    /// @dev Sum of the digits of n, the first of which is described by the word at `first`, each
+    /// times the 64-bit number `shift` bits up in its word.
+    function _weighed(uint256 first, uint256 digits, uint256 n, uint256 shift)
+        private
+        pure
+        returns (int256 sum)
+    {
+        assembly ("memory-safe") {
+            for { let at := add(first, shl(5, digits)) } gt(at, first) {} {
+                at := sub(at, 0x20)
+                let w := calldataload(at)
+                let radix := shr(192, w)
+                sum := add(sum, mul(mod(n, radix), signextend(7, shr(shift, w))))
+                n := div(n, radix)
             }
-            (c.base, c.guard0, c.guard1) = (base, g0, g1);
+        }
+    }
+
+    /// @dev Whether every guard holds; there is at least one.
+    function _inside(Cursor memory c, uint256 rdigits, uint256 r) private pure returns (bool) {
+        unchecked {
+            int256 g = c.guard0 + _weighed(c.rdigitsAt, rdigits, r, GUARD0);
+            if (g < 0 || g >= c.bound0) return false;
+            if (c.guards == 1) return true;
+            g = c.guard1 + _weighed(c.rdigitsAt, rdigits, r, GUARD1);
+            return g >= 0 && g < c.bound1;
         }
     }
 
@@ -195,9 +228,8 @@ library AffineView {
         }
     }
 
-    /// @dev The element at a memory address, as a register: sign-extended, or canonical bits.
-    function _register(uint256 at, Operand memory operand) private pure returns (uint256 x) {
-        uint256 bits = operand.bits;
+    /// @dev The little-endian integer of 2^bits bytes at a memory address, sign-extended.
+    function _integer(uint256 at, uint256 bits) private pure returns (uint256 x) {
         assembly ("memory-safe") {
             // Eight bytes reversed: the element is in the lowest.
             x := shr(192, mload(at))
@@ -206,35 +238,40 @@ library AffineView {
             x := or(shl(32, x), shr(32, x))
             x := signextend(sub(shl(bits, 1), 1), x)
         }
-        if (operand.isFloat) return Float32.canonical(uint32(x));
     }
 
-    /// @dev Makes `last` the span that holds byte `byteAt`.
-    function _find(Operand memory operand, uint256 byteAt, Span memory last) private pure {
+    /// @dev Makes the span that holds element n the one at hand.
+    function _find(Cursor memory c, uint256 n) private pure {
+        Operand memory operand = c.operand;
         Span[] memory spans = operand.spans;
-        bool found;
+        uint256 bits = c.bits;
+        uint256 at = n << bits;
+        uint256 span;
         assembly ("memory-safe") {
             // Spans ascend; the list holds their addresses. Halve [low, high) until one fits.
             let low := add(spans, 0x20)
             let high := add(low, shl(5, mload(spans)))
             for {} lt(low, high) {} {
                 let middle := add(low, and(shr(1, sub(high, low)), not(31)))
-                let span := mload(middle)
-                switch lt(byteAt, mload(span))
+                span := mload(middle)
+                switch lt(at, mload(span))
                 case 1 { high := middle }
                 default {
                     low := add(middle, 0x20)
-                    if lt(byteAt, mload(add(span, 0x20))) {
-                        mstore(last, mload(span))
-                        mstore(add(last, 0x20), mload(add(span, 0x20)))
-                        mstore(add(last, 0x40), mload(add(span, 0x40)))
-                        low := high
-                        found := 1
-                    }
+                    if lt(at, mload(add(span, 0x20))) { high := 0 }
                 }
+                if high { span := 0 }
             }
         }
-        if (!found) revert BlockMissing(operand.slot, byteAt >> operand.bits);
+        if (span == 0) revert BlockMissing(operand.slot, n);
+        uint256 to;
+        assembly ("memory-safe") {
+            mstore(add(c, FROM), shr(bits, mload(span)))
+            to := shr(bits, mload(add(span, 0x20)))
+            mstore(add(c, DATA), mload(add(span, 0x40)))
+        }
+        // Behind the last element is no element, though its block has bytes there.
+        c.size = (to < c.count ? to : c.count) - c.from;
     }
 
     function _word(uint256 at) private pure returns (uint256 w) {

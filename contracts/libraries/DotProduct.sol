@@ -133,8 +133,8 @@ library DotProduct {
         uint256 lane
     ) internal pure returns (uint256) {
         unchecked {
-            bool asIs = c.operand.bits == lane;
-            if (inside && address_ >= 0 && uint256(address_) + n <= c.operand.count) {
+            bool asIs = c.bits == lane;
+            if (inside && address_ >= 0 && uint256(address_) + n <= c.count) {
                 if (asIs) {
                     (uint256 at, uint256 ready) = AffineView.locate(c, uint256(address_));
                     if (ready >= n) return at;
@@ -145,7 +145,7 @@ library DotProduct {
             }
             // Element k of the run is element address_ + k of the operand.
             int256 k = address_ < 0 ? -address_ : int256(0);
-            int256 to = int256(c.operand.count) - address_;
+            int256 to = int256(c.count) - address_;
             if (to > int256(n)) to = int256(n);
             while (k < to) {
                 (uint256 at, uint256 ready) = AffineView.locate(c, uint256(address_ + k));

@@ -23,6 +23,12 @@ library Float32 {
     uint256 private constant FRACTION = 0x7FFFFF;
     uint256 private constant HIDDEN = 0x800000;
 
+    /// @dev For `read`: 2^24, 2^88, 2^152, 2^216, and bytes 0 to 3 of the copies there.
+    uint256 private constant COPIES =
+        0x0000000001000000000000000100000000000000010000000000000001000000;
+    uint256 private constant CHOICE =
+        0x00FF0000000000000000FF0000000000000000FF0000000000000000FF000000;
+
     /// @dev No float: a short cut did not apply.
     uint256 private constant NONE = 1 << 32;
 
@@ -37,6 +43,17 @@ library Float32 {
     /// @notice The float of 32 raw bits.
     function canonical(uint256 bits) internal pure returns (uint256) {
         return bits & MAGNITUDE > INF ? CANONICAL_NAN : bits;
+    }
+
+    /// @notice The float of four little-endian bytes at a memory address.
+    function read(uint256 at) internal pure returns (uint256 x) {
+        assembly ("memory-safe") {
+            // Bytes reversed: four copies 64 bits apart, of each another byte, the sum of which
+            // modulo 2^40 - 1 has them where they belong.
+            x := mod(and(mul(shr(224, mload(at)), COPIES), CHOICE), 0xFFFFFFFFFF)
+            // As `canonical`.
+            if gt(and(x, MAGNITUDE), INF) { x := CANONICAL_NAN }
+        }
     }
 
     function isNaN(uint256 x) internal pure returns (bool) {
@@ -61,11 +78,9 @@ library Float32 {
                 b := z
             }
             let e := and(shr(23, b), 0xFF)
-            let apart := and(shr(23, a), 0xFF)
-            let finite := lt(apart, 0xFF)
-            apart := sub(apart, e)
+            let apart := sub(and(shr(23, a), 0xFF), e)
             z := NONE
-            if and(lt(apart, FAR), gt(mul(finite, e), 0)) {
+            if mul(e, lt(apart, FAR)) {
                 let m := shl(apart, or(and(a, FRACTION), HIDDEN))
                 // The sum has 24 or 25 bits and `apart` more, the difference 23 or 24 and `apart`
                 // more unless the exponents are close; all but 24 are dropped.
@@ -82,7 +97,8 @@ library Float32 {
                     }
                 }
                 e := sub(add(e, drop), 1)
-                if and(lt(e, 254), gt(drop, 0)) {
+                // With a infinite or NaN it is 253 or more.
+                if mul(drop, lt(e, 253)) {
                     // Rounding as in `_roundAt`.
                     m := add(add(m, sub(shl(sub(drop, 1), 1), 1)), and(shr(drop, m), 1))
                     z := or(and(a, SIGN), add(shl(23, e), shr(drop, m)))
@@ -93,7 +109,8 @@ library Float32 {
     }
 
     function sub(uint256 a, uint256 b) internal pure returns (uint256) {
-        return add(a, neg(b));
+        // `neg` of b: a NaN has no sign.
+        return add(a, b == CANONICAL_NAN ? b : b ^ SIGN);
     }
 
     /// @notice Product.

@@ -32,16 +32,21 @@ library Folds {
 
     /// @notice Takes value number `r`; values come in order.
     function step(Accumulator memory s, uint256 r, uint256 x) internal pure {
-        if (s.fold == Fold.FSUM) {
+        uint256 fold;
+        assembly ("memory-safe") {
+            fold := mload(s)
+        }
+        if (fold == uint256(Fold.FSUM)) {
             _push(s.partial_, r, x);
-        } else if (s.fold == Fold.ISUM) {
+        } else if (fold == uint256(Fold.ISUM)) {
             unchecked {
                 s.value = uint256(int256(int64(uint64(s.value + x))));
             }
         } else {
-            // A smaller value of a MIN is a greater key; of equal keys the first stays.
-            uint256 key = _key(s, x);
-            if (r == 0 || key > s.key) (s.value, s.key, s.at) = (x, key, r);
+            // A smaller value of a MIN is a greater key; of equal keys the first stays. No value
+            // has the key 0.
+            uint256 key = _key(fold == uint256(Fold.MIN), s.isFloat, x);
+            if (key > s.key) (s.value, s.key, s.at) = (x, key, r);
         }
     }
 
@@ -54,14 +59,14 @@ library Folds {
     // --- internals ----------------------------------------------------------------------------
 
     /// @dev Unsigned key: the greatest wins. A NaN is the greatest of a MAX and of a MIN.
-    function _key(Accumulator memory s, uint256 x) private pure returns (uint256 key) {
+    function _key(bool least, bool isFloat, uint256 x) private pure returns (uint256 key) {
         unchecked {
-            if (!s.isFloat) {
+            if (!isFloat) {
                 key = x + (1 << 255);
-                return s.fold == Fold.MIN ? ~key : key;
+                return least ? ~key : key;
             }
             key = Float32.key(x);
-            if (s.fold == Fold.MIN && !Float32.isNaN(x)) key = type(uint32).max - key;
+            if (least && !Float32.isNaN(x)) key = type(uint32).max - key;
         }
     }
 
@@ -69,11 +74,21 @@ library Folds {
     /// whose set bits are the complete subtrees.
     function _push(uint256[33] memory tree, uint256 n, uint256 x) private pure {
         unchecked {
-            uint256 k;
-            for (; n & 1 == 1; n >>= 1) {
-                x = Float32.add(tree[k++], x);
+            uint256 at;
+            uint256 left;
+            assembly ("memory-safe") {
+                at := tree
             }
-            tree[k] = x;
+            for (; n & 1 == 1; n >>= 1) {
+                assembly ("memory-safe") {
+                    left := mload(at)
+                    at := add(at, 0x20)
+                }
+                x = Float32.add(left, x);
+            }
+            assembly ("memory-safe") {
+                mstore(at, x)
+            }
         }
     }
 

@@ -129,7 +129,7 @@ library Microcode {
         }
         uint256 op = w >> 248;
         if (op == LOAD || op == LOADX) {
-            return f.views[uint8(w >> 240)].operand.isFloat;
+            return f.views[uint8(w >> 240)].isFloat;
         }
         return (FLOAT_RESULTS >> op) & 1 == 1;
     }
@@ -167,19 +167,13 @@ library Microcode {
     // --- loads, literals, coordinates, scalars ------------------------------------------------
 
     function _load(Frame memory f, uint256 w, uint256, uint256) private pure returns (uint256) {
-        Cursor memory c = f.views[uint8(w >> 240)];
-        (int256 at, bool inside) = AffineView.addressAt(c, f.rdigits, f.r);
-        return AffineView.load(c, at, inside);
+        return AffineView.load(f.views[uint8(w >> 240)], f.rdigits, f.r, 0);
     }
 
     function _loadx(Frame memory f, uint256 w, uint256, uint256 b) private pure returns (uint256) {
-        unchecked {
-            Cursor memory c = f.views[uint8(w >> 240)];
-            (int256 at, bool inside) = AffineView.addressAt(c, f.rdigits, f.r);
-            // The spec clamps the index so that the sum stays in 64 bits; 256 need no clamp, and an
-            // index that it would change is outside every operand.
-            return AffineView.load(c, at + int256(b), inside);
-        }
+        // The spec clamps the index so that the sum stays in 64 bits; 256 need no clamp, and an
+        // index that it would change is outside every operand.
+        return AffineView.load(f.views[uint8(w >> 240)], f.rdigits, f.r, int256(b));
     }
 
     function _consti(Frame memory, uint256 w, uint256, uint256) private pure returns (uint256) {

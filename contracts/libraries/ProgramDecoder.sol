@@ -133,9 +133,9 @@ library ProgramDecoder {
 
     // Opcode sets: bit n stands for opcode n; a test derives them from the spec's signatures.
     uint256 private constant _KNOWN = 0x1F0003FFFF000FFFFF3FFE;
-    uint256 private constant _WITHOUT_A = 0x3F28;
-    uint256 private constant _WITHOUT_B = 0x1F0000F190000408083FFA;
-    uint256 private constant _WITHOUT_C = 0x1F0001FFFF0007FFFF3FFE;
+    uint256 internal constant _WITHOUT_A = 0x3F28;
+    uint256 internal constant _WITHOUT_B = 0x1F0000F190000408083FFA;
+    uint256 internal constant _WITHOUT_C = 0x1F0001FFFF0007FFFF3FFE;
     uint256 private constant _WITHOUT_IMM = 0x1F0003FFFF000BFFFF3FC6;
 
     // --- program ------------------------------------------------------------------------------

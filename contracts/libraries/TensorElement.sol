@@ -4,6 +4,7 @@ pragma solidity ^0.8.24;
 import {DType, Kind, NONE8} from "../types/Machine.sol";
 import {AffineView, Cursor, Operand, Span} from "./AffineView.sol";
 import {BlockTree} from "./BlockTree.sol";
+import {CodeLoop, Loop} from "./CodeLoop.sol";
 import {DotProduct} from "./DotProduct.sol";
 import {Accumulator, Folds} from "./Folds.sol";
 import {Frame, Microcode} from "./Microcode.sol";
@@ -75,9 +76,17 @@ library TensorElement {
             bool isFloat = Microcode.yieldsFloat(f, t.preAt, t.preCount);
             Accumulator memory sum = Folds.start(t.fold, isFloat);
             f.rdigits = t.rdigits;
+            Loop memory pre = CodeLoop.prepare(f, t.preAt, t.preCount);
+            (uint256 from, uint256 to, uint256 result) = (pre.all, pre.moving, pre.result);
             for (uint256 r; r < terms; ++r) {
                 f.r = r;
-                Folds.step(sum, r, Microcode.run(f, t.preAt, t.preCount));
+                CodeLoop.run(f, from, to);
+                uint256 x;
+                assembly ("memory-safe") {
+                    x := mload(result)
+                }
+                Folds.step(sum, r, x);
+                if (r == 0) (from, to) = (pre.moving, pre.end);
             }
             (f.r, f.rdigits) = (0, 0);
             return Folds.finish(sum, terms);
@@ -120,7 +129,7 @@ library TensorElement {
 
     /// @dev Base-2 logarithm of the bytes of a DOT's lanes: those of its wider operand.
     function _lane(Frame memory f) private pure returns (uint256) {
-        return f.views[0].operand.bits | f.views[1].operand.bits;
+        return f.views[0].bits | f.views[1].bits;
     }
 
     /// @dev Positions of the reduction index that take part.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {AffineView, Cursor, Span} from "../../contracts/libraries/AffineView.sol";
+import {AffineView, Cursor} from "../../contracts/libraries/AffineView.sol";
 import {Float32} from "../../contracts/libraries/Float32.sol";
 import {Accumulator, Folds} from "../../contracts/libraries/Folds.sol";
 import {Frame, Microcode} from "../../contracts/libraries/Microcode.sol";
@@ -37,17 +37,16 @@ contract GasHarness {
     /// @notice Of a load at one digit of r, its block at hand.
     function load(bytes calldata digit) external view returns (uint256 used) {
         Cursor memory c;
-        c.count = 1000;
-        (c.operand.bits, c.operand.isFloat) = (2, true);
-        c.last = Span(0, 4000, 0x80);
+        (c.count, c.bits, c.isFloat) = (1000, 2, true);
+        (c.size, c.data) = (1000, 0x80);
         uint256 at;
         assembly ("memory-safe") {
             at := digit.offset
         }
         c.rdigitsAt = at;
+        c.stride = 1;
         used = gasleft();
-        (int256 address_, bool inside) = AffineView.addressAt(c, 1, 77);
-        AffineView.load(c, address_, inside);
+        AffineView.load(c, 1, 77, 0);
         used -= gasleft();
     }
 
