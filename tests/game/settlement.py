@@ -2,7 +2,7 @@
 
 Two sides that know nothing of each other: ``Purses`` reads what a party has on the chain; the
 functions add up what the rules promise, from the terms alone.  A party is an address; compared is
-what it was credited (by market, registry and game) and its free stake, since a moment.
+what it was credited (by all four contracts) and its free stake, since a moment.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from protocol.spec.demands import ANSWER_GAS, BYTE_GAS, DEMAND_GAS, ILLEGAL_GAS, WITHHELD_GAS
 from protocol.spec.dispute import CHALLENGE_GAS, CLOSE_GAS, MADE_WHOLE, MOVE_GAS, PROOF_GAS
 from protocol.spec.job import DEAD, TRACE_FACTOR, Deal, Fault, bounty_of, lock_of
 from protocol.spec.limits import DEVNET
@@ -93,6 +94,64 @@ def fallen(
     return out
 
 
+def withheld(
+    deal: Deal, provider: bytes, caller: bytes, demander: bytes, bonds: Sequence[Bond] = ()
+) -> Shares:
+    """A claim fell for an unanswered demand: as for silence, but that the demander of the earliest
+    open one shares the challengers' reward (alone, all of it) and is repaid its demand, and that
+    the caller is paid.  The fee itself comes back by ``collect``."""
+    out: defaultdict[bytes, Money] = defaultdict(lambda: NOTHING)
+    lock, _ = lock_of(deal, DEVNET.schedule)
+    reward = lock // 3 // 32 if bonds else lock // 3
+    if bonds:
+        out.update(fallen(deal, provider, Fault.WITHHELD, bonds))
+        out[bonds[0].who] = _sum(out[bonds[0].who], (-reward, 0))
+    else:
+        burned = -(-lock // 3)
+        out.update({DEAD: (burned, 0), deal.client: (lock - burned - lock // 3, 0)})
+        out[provider] = (-lock, 0)
+    bounty, repaid = WITHHELD_GAS * deal.gas_price, DEMAND_GAS * deal.gas_price
+    out[caller] = _sum(out[caller], (0, bounty))
+    out[demander] = _sum(out[demander], (reward, repaid))
+    out[provider] = _sum(out[provider], (0, -bounty - repaid))
+    return out
+
+
+def answered(
+    deal: Deal, demander: bytes, shown: Mapping[bytes, Sequence[int]]
+) -> Shares:
+    """A demander paid for answers, by who gave them and the bytes of each; of its fees it has the
+    rest back."""
+    out: defaultdict[bytes, Money] = defaultdict(lambda: NOTHING)
+    fee = (ANSWER_GAS + BYTE_GAS * 16_384) * deal.gas_price
+    for who, sizes in shown.items():
+        for size in sizes:
+            paid = (ANSWER_GAS + BYTE_GAS * size) * deal.gas_price
+            out[who] = _sum(out[who], (0, paid))
+            out[demander] = _sum(out[demander], (0, fee - paid))
+    return out
+
+
+def voided(deal: Deal, provider: bytes, prover: bytes, bonds: Sequence[Bond] = ()) -> Shares:
+    """A committed job was proven illegal: the client pays the provider its price; the prover and
+    the challengers have their scheduled gas out of the client's bounty and, as far as that falls
+    short, of the wei that the provider locked.  Nothing burns; all bonds are collected."""
+    out: defaultdict[bytes, Money] = defaultdict(lambda: NOTHING)
+    lines = [(prover, ILLEGAL_GAS * deal.gas_price)]
+    for bond in bonds[: 1 + MADE_WHOLE]:
+        gas = 2 * bond.answers * MOVE_GAS + CHALLENGE_GAS
+        lines.append((bond.who, gas * deal.gas_price))
+    short = sum(wei for _, wei in lines) - bounty_of(deal, DEVNET.schedule)
+    for who, wei in lines:
+        out[who] = _sum(out[who], (0, wei))
+    for bond in bonds:
+        out[bond.who] = _sum(out[bond.who], (bond.token, bond.wei(deal)))
+    paid = sum(bond.answers for bond in bonds) * MOVE_GAS * deal.gas_price
+    out[provider] = _sum(out[provider], (deal.price_ceiling, paid - max(0, short)))
+    out[deal.client] = _sum(out[deal.client], (0, max(0, -short)))
+    return out
+
+
 def defeated(deal: Deal, provider: bytes, closer: bytes, bonds: Iterable[Bond]) -> Shares:
     """These challenges ran out of time: a fifth of each burns, the closer is paid, the provider
     has the answers' pay and the rest."""
@@ -127,6 +186,7 @@ class Purses:
 
     def __init__(self, world: Market, parties: Iterable[Any]) -> None:
         self.world = world
+        self._contracts = (world.market, world.registry, world.game, world.court)
         self.parties = [*(address(p) for p in parties), DEAD]
         self._before = {who: self._has(who) for who in self.parties}
 
@@ -138,7 +198,7 @@ class Purses:
     def _has(self, who: bytes) -> Money:
         at = "0x" + who.hex()
         sums = [self.world.free(at)]
-        for contract in (self.world.market, self.world.registry, self.world.game):
+        for contract in self._contracts:
             sums.append(self.world.owed(at, contract))
         return sum(s[0] for s in sums), sum(s[1] for s in sums)
 
