@@ -155,6 +155,7 @@ def _leg_lines(leg: Leg, task: Task, known: Known | None) -> list[str]:
 
 def _end_lines(view: DisputeView, x: ChallengeView, time: int) -> list[str]:
     """Where the challenge stands, or what it showed."""
+    from client.disputes import fall_of
     from protocol.spec.dispute import Outcome
     from protocol.spec.job import Fault
 
@@ -166,7 +167,8 @@ def _end_lines(view: DisputeView, x: ChallengeView, time: int) -> list[str]:
         return [f"{x.turn.text}, due {relative(x.turn.deadline, time)}{late}"]
     if x.record.outcome is Outcome.DEFEATED:
         return ["here the challenger did not move in time"]
-    if d.fall is not None and d.fall.number == x.record.number and d.fall.fault is Fault.SILENT:
+    fell = fall_of(d)
+    if fell is not None and (fell.number, fell.fault) == (x.record.number, Fault.SILENT):
         return ["here the provider did not answer in time"]
     return [f"here it ended: {view.outcome}"]
 

@@ -229,7 +229,7 @@ def test_money__whole_story__adds_up_to_what_the_contracts_still_hold() -> None:
     d = whole().dispute()
     deal = replace(DEAL, gas_price=0)
     callers = {event.place.tx: BOB for event in whole().events}
-    lines = money(d, deal, True, None, callers)
+    lines = money(d, deal, None, callers)
     told = [(line.who, line.what, line.token, line.native) for line in lines]
     assert told == [
         (ME, "bond 1", -50, -60),
@@ -244,7 +244,7 @@ def test_money__answers_and_closings__are_paid_from_bonds_to_who_called() -> Non
     d = whole().dispute()
     deal = replace(DEAL, gas_price=1)
     callers = {event.place.tx: BOB for event in whole().events}
-    lines = {(x.who, x.what): x for x in money(d, deal, True, None, callers)}
+    lines = {(x.who, x.what): x for x in money(d, deal, None, callers)}
     assert lines[BOB, "answers"].native == 4 * MOVE_GAS
     assert lines[BOB, "closing"].native == CLOSE_GAS
 
