@@ -10,8 +10,6 @@ from assay.output import hexa, pairs, relative, rounded, seconds_text, short, sh
 from assay.session import NATIVE, TOKEN, address_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.text import Text
 
     from client.descent import Finding, Known, Leg
@@ -57,6 +55,7 @@ def _header(view: DisputeView) -> None:
         ("outcome", view.outcome),
         ("the job now", f"{status}: {words}"),
     ])  # fmt: skip
+    click.echo()
 
 
 def _is_idle(x: ChallengeView) -> bool:
@@ -69,19 +68,14 @@ def _is_idle(x: ChallengeView) -> bool:
 
 def _idle(found: list[ChallengeView]) -> None:
     rows = [(str(x.record.number), address_text(x.record.challenger), x.outcome) for x in found]
-    _table("challenges that never moved", ("number>", "challenger!", "outcome"), rows)
-
-
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    click.echo()
-    table(title, columns, rows)
+    table("challenges that never moved", ("number>", "challenger!", "outcome"), rows)
 
 
 def _moves(x: ChallengeView) -> None:
     record = x.record
     rows = [_row(move, record.begun.time) for move in x.moves]
     title = f"challenge {record.number} by {address_text(record.challenger)}: {x.outcome}"
-    _table(title, ("block>", "after>", "who!", "what", "gas>", "left>"), rows)
+    table(title, ("block>", "after>", "who!", "what", "gas>", "left>"), rows)
 
 
 def _row(view: MoveView, start: int) -> tuple[str, ...]:
@@ -109,6 +103,7 @@ def _descent(view: DisputeView, x: ChallengeView, known: Known | None, time: int
         at = at.add(_text(_leg_lines(leg, view.record.terms.task, known)))
     at.add(_text(_end_lines(view, x, time)))
     show(drawn)
+    click.echo()
 
 
 def _text(lines: list[str]) -> Text:
@@ -155,6 +150,7 @@ def _leg_lines(leg: Leg, task: Task, known: Known | None) -> list[str]:
 
 def _end_lines(view: DisputeView, x: ChallengeView, time: int) -> list[str]:
     """Where the challenge stands, or what it showed."""
+    from client.disputes import fall_of
     from protocol.spec.dispute import Outcome
     from protocol.spec.job import Fault
 
@@ -166,7 +162,8 @@ def _end_lines(view: DisputeView, x: ChallengeView, time: int) -> list[str]:
         return [f"{x.turn.text}, due {relative(x.turn.deadline, time)}{late}"]
     if x.record.outcome is Outcome.DEFEATED:
         return ["here the challenger did not move in time"]
-    if d.fall is not None and d.fall.number == x.record.number and d.fall.fault is Fault.SILENT:
+    fell = fall_of(d)
+    if fell is not None and (fell.number, fell.fault) == (x.record.number, Fault.SILENT):
         return ["here the provider did not answer in time"]
     return [f"here it ended: {view.outcome}"]
 
@@ -197,7 +194,7 @@ def _money(view: DisputeView) -> None:
         for k, line in enumerate([*mine, total] if len(mine) > 1 else mine):
             names = ("", "") if k else (_name(who), roles_of(view, who))
             rows.append((*names, line.what, _signed(line.token), _signed(line.native)))
-    _table("the money", ("who!", "role", "what", f"{TOKEN}>", f"{NATIVE}>"), rows)
+    table("the money", ("who!", "role", "what", f"{TOKEN}>", f"{NATIVE}>"), rows)
 
 
 def _name(who: bytes) -> str:
@@ -223,4 +220,4 @@ def _costs(view: DisputeView) -> None:
     sums = (sum(c.transactions for c in view.costs), sum(c.gas for c in view.costs))
     paid = sum(c.paid for c in view.costs)
     rows.append(("all", f"{sums[0]:,}", f"{sums[1]:,}", rounded(paid)))
-    _table("the gas", ("sent by!", "transactions>", "gas>", f"paid {NATIVE}>"), rows)
+    table("the gas", ("sent by!", "transactions>", "gas>", f"paid {NATIVE}>"), rows)

@@ -288,7 +288,7 @@ def finding(
     ``data`` is the calldata of its transaction, None where the game was called by another contract;
     ``why`` says why ``known`` is None.
     """
-    if d.fall is None or d.fall.fault is not Fault.WRONG:
+    if not isinstance(d.fall, ClaimFell) or d.fall.fault is not Fault.WRONG:
         return None
     stop = d.challenge(d.fall.number).stop
     kind = KINDS.get(stop.tree, Proof.NEXT if stop.step else Proof.INITIAL)

@@ -11,7 +11,7 @@ from client.jobs import Client
 from client.spoils import FAULTS, Costs, Line, Parties, Party, costs, money, slash_of
 from client.turns import seconds_left
 from protocol.chain.book import Attempt, Book, JobRecord
-from protocol.chain.disputes import ChallengeRecord, Dispute, Move
+from protocol.chain.disputes import ChallengeRecord, ClaimFell, Dispute, Move
 from protocol.chain.errors import Reorganised
 from protocol.chain.receipts import Sent, sent
 from protocol.chain.state import Snapshot
@@ -109,12 +109,6 @@ def disputes_of(book: Book, job: bytes, attempt: int | None = None) -> list[Disp
     ]  # fmt: skip
 
 
-def standing(record: JobRecord, d: Dispute) -> bool:
-    """Whether the disputed claim is committed and was not rejected: its challenges still move."""
-    committed = record.status is JobStatus.COMMITTED and record.attempt == d.attempt
-    return committed and d.fall is None
-
-
 class Reader:
     """Reads the disputes about one job.  ``known`` names its operations; where it is None, ``why``
     says why."""
@@ -142,7 +136,7 @@ class Reader:
             moves = [move for x in d.challenges for move in x.moves]
             made = sent(chain, (move.event.place.tx for move in moves))
             live = [x.number for x in d.challenges if x.outcome is Outcome.LIVE]
-            numbers = live if standing(record, d) else []
+            numbers = live if (record, d) in book.standing() else []
             turns = chain.turns_of([(d.claim, n) for n in numbers], at) if numbers else []
             views.append(self._view(d, book, made, dict(zip(numbers, turns, strict=True))))
         return Disputed(record, at, tuple(views))
@@ -187,20 +181,20 @@ def dispute_view(
 ) -> DisputeView:
     """A dispute as it is seen.  ``made`` are the transactions of its moves, by hash."""
     record = book.jobs[d.job]
-    attempt = record.attempts[d.attempt]
+    attempt, fell = record.attempts[d.attempt], fall_of(d)
     deal = record.terms.deal
     callers = {tx: one.sender if one.to == game else one.to for tx, one in made.items()}
     challengers = frozenset(x.challenger for x in d.challenges)
     parties = Parties(d.provider, deal.client, challengers, delegate)
     data = None
-    if d.fall is not None and made[d.fall.place.tx].to == game:
-        data = made[d.fall.place.tx].data
+    if fell is not None and made[fell.place.tx].to == game:
+        data = made[fell.place.tx].data
     found = finding(d, record.terms.task, data, known, why)
     left = seconds_left(d, deal)
     first = _first_moves(d)
     challenges = []
     for x in d.challenges:
-        mine = found if d.fall is not None and d.fall.number == x.number else None
+        mine = found if fell is not None and fell.number == x.number else None
         moves = []
         for k, move in enumerate(x.moves):
             place = move.event.place
@@ -211,12 +205,11 @@ def dispute_view(
                 one.gas if place == first[place.tx] else None, left.get(place),
             ))  # fmt: skip
         turn = _turn(x, turns)
-        outcome = _challenge_outcome(d, x, attempt, record)
+        outcome = _challenge_outcome(d, x, record)
         challenges.append(
             ChallengeView(x, tuple(moves), tuple(legs(d, x)), turn, mine, outcome)
         )
-    ended = d.fall is not None or attempt.fault is not None
-    lines = money(d, deal, ended, slash_of(book.events, d), callers)
+    lines = money(d, deal, slash_of(book.events, d), callers)
     return DisputeView(
         d, record, attempt, _outcome(d, record, attempt), tuple(challenges), tuple(lines),
         tuple(costs(made.values(), parties)), parties,
@@ -246,25 +239,28 @@ def _turn(x: ChallengeRecord, turns: Turns) -> Turn | None:
     return Turn(told.wait, deadline, turn_text(told.wait, x.stop))
 
 
-def _challenge_outcome(
-    d: Dispute, x: ChallengeRecord, attempt: Attempt, record: JobRecord
-) -> str:
+def fall_of(d: Dispute) -> ClaimFell | None:
+    """How a challenge made the claim fall; None where none did, or the court ended it."""
+    return d.fall if isinstance(d.fall, ClaimFell) else None
+
+
+def _challenge_outcome(d: Dispute, x: ChallengeRecord, record: JobRecord) -> str:
     if x.outcome is Outcome.DEFEATED:
         return "defeated: the challenger ran out of time"
+    if d.fall is None:
+        return "live" if record.live else record.status.name.lower()
     bond = "bond back" if x.outcome is Outcome.COLLECTED else "bond to collect"
-    if d.fall is not None:
-        by = "it made the claim fall" if d.fall.number == x.number else "the claim fell by another"
-        return f"{by}; {bond}"
-    return f"the claim was rejected; {bond}" if attempt.fault is not None else _over(record)
-
-
-def _over(record: JobRecord) -> str:
-    return "live" if record.live else record.status.name.lower()
+    fell = fall_of(d)
+    if fell is None:
+        return f"the court ended the claim; {bond}"
+    by = "it made the claim fall" if fell.number == x.number else "the claim fell by another"
+    return f"{by}; {bond}"
 
 
 def _outcome(d: Dispute, record: JobRecord, attempt: Attempt) -> str:
-    if d.fall is not None:
-        return f"the claim fell to challenge {d.fall.number}: {FAULTS[d.fall.fault]}"
+    fell = fall_of(d)
+    if fell is not None:
+        return f"the claim fell to challenge {fell.number}: {FAULTS[fell.fault]}"
     if attempt.fault is not None:
         return f"the claim was rejected: {FAULTS[attempt.fault]}"
     if record.status is JobStatus.FINALIZED:

@@ -93,17 +93,17 @@ def slash_of(events: Iterable[Event], d: Dispute) -> Slashed | None:
 
 
 def money(
-    d: Dispute, deal: Deal, ended: bool, slashed: Slashed | None, callers: Mapping[bytes, bytes]
+    d: Dispute, deal: Deal, slashed: Slashed | None, callers: Mapping[bytes, bytes]
 ) -> list[Line]:
-    """Every gain and loss.
+    """Every gain and loss.  ``callers`` are, by transaction, who called the game.
 
-    ``ended``: the claim was rejected, so bonds come back; ``callers`` are, by transaction, who
-    called the game.
+    Of a job that the court voided it is the bonds alone: what its client and provider got is no
+    part of the dispute.
     """
     lines = []
     for x in d.challenges:
         lines += _bond(d, x, deal, callers)
-        if ended and x.outcome is Outcome.LIVE:
+        if d.fall is not None and x.outcome is Outcome.LIVE:
             rest = x.native - MOVE_GAS * deal.gas_price * len(_answers(d, x))
             lines.append(Line(x.challenger, "bonds to collect", x.token, rest))
     if slashed is not None:

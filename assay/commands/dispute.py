@@ -144,10 +144,10 @@ def _json(now: Disputed) -> dict[str, Any]:
 
 
 def _dispute_json(view: DisputeView) -> dict[str, Any]:
-    from client.disputes import roles_of
+    from client.disputes import fall_of, roles_of
 
     d = view.dispute
-    fall = d.fall
+    fall = fall_of(d)
     return {
         "attempt": view.attempt.number,
         "claim": d.claim,

@@ -25,8 +25,8 @@ CHAIN_VERBS = """
 import json, sys
 import assay.commands.jobs, assay.commands.keeper, assay.commands.provider
 import assay.commands.providers, assay.commands.wallet, assay.commands.ipfs
-import assay.commands.devnet, assay.session
-import client.jobs, keepers.timekeeper, protocol.chain.transactions
+import assay.commands.devnet, assay.commands.dispute, assay.descent, assay.session
+import client.disputes, client.jobs, keepers.timekeeper, protocol.chain.transactions
 print(json.dumps(sorted(name for name in sys.modules if "." not in name)))
 """
 
@@ -34,6 +34,7 @@ NOTHING = """
 import json, sys
 import assay.commands.jobs, assay.commands.keeper, assay.commands.provider
 import assay.commands.run, assay.commands.compile, assay.commands.ipfs, assay.commands.wallet
+import assay.commands.dispute, assay.descent
 print(json.dumps(sorted(name for name in sys.modules if "." not in name)))
 """
 
@@ -68,7 +69,8 @@ def test_verb__help__says_what_it_does_with_an_example(assay: Assay, verb: str) 
 
 @pytest.mark.parametrize(
     "verb",
-    ("status", "jobs", "providers", "wallet", "run", "compile", "fetch", "verify", "submit"),
+    ("status", "dispute", "jobs", "providers", "wallet", "run", "compile", "fetch", "verify",
+     "submit"),
 )
 def test_reading_verb__help__offers_json(assay: Assay, verb: str) -> None:
     assert "--json" in assay(verb, "--help").out

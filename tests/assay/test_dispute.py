@@ -1,0 +1,292 @@
+"""``assay dispute`` on Anvil: whole disputes, drawn and told to programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay import exits
+from client.compiled import Compiled
+from client.descent import Known
+from client.disputes import DisputeView, Reader
+from client.jobs import Client
+from client.spoils import Party
+from protocol.chain.rpc import Rpc
+from protocol.spec.dispute import CLOSE_GAS, Wait
+from protocol.spec.job import Fault, task_hash
+from protocol.spec.trace import Tree
+from scripts import evm
+from tests.actors import liars
+from tests.assay.conftest import Assay, Env
+from tests.chain.duel import Duel
+from tests.chain.world import CLIENT, KEEPER, PROVIDER, STRANGER, World, open_world
+from tests.game.world import case
+
+pytestmark = pytest.mark.chain
+
+LAYERS = tuple(f'File "/home/u/net.py", line {n}, in forward: x{n} = f(x)' for n in (7, 8, 9))
+ELEMENT = 14
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """A market with a game; every test has a job of its own."""
+    with evm.anvil() as node, open_world(node, game=True) as made:
+        yield made
+
+
+@pytest.fixture
+def env(world: World, tmp_path: Path) -> Env:
+    """Settings of somebody who only looks, and has no IPFS node."""
+    deployment = tmp_path / "deployment.json"
+    deployment.write_text(world.text)
+    return {
+        "ASSAY_RPC_URL": world.node.url,
+        "ASSAY_DEPLOYMENT": str(deployment),
+        "ASSAY_CACHE": str(tmp_path / "cache"),
+        "ASSAY_POLL_SECONDS": "0.01",
+    }
+
+
+@pytest.fixture
+def model(small_model: tuple[Compiled, Any], tmp_path: Path) -> Path:
+    """The disputed program with lines of its source."""
+    return replace(small_model[0], sources=LAYERS).save(tmp_path / "net.assay")
+
+
+def liar(world: World) -> Duel:
+    """A provider with one flipped bit in element 14 of a product."""
+    of = case("mlp")
+    return Duel(world, of, liars.one_bit_in(0, 2, 4 * ELEMENT + 2)(of))
+
+
+def to_the_end(duel: Duel, number: int) -> None:
+    while duel.read().fall is None:
+        duel.turn(number)
+
+
+def read(duel: Duel) -> DisputeView:
+    (view,) = Reader(Client(duel.world.chain), duel.job).read().disputes
+    return view
+
+
+def owed(view: DisputeView) -> dict[bytes, tuple[int, int]]:
+    """What each account gained or lost."""
+    out: dict[bytes, tuple[int, int]] = {}
+    for line in view.money:
+        token, native = out.get(line.who, (0, 0))
+        out[line.who] = token + line.token, native + line.native
+    return out
+
+
+def test_dispute__element_proven_wrong__is_drawn_with_both_numbers_and_the_source(
+    assay: Assay, env: Env, world: World, model: Path
+) -> None:
+    duel = liar(world)
+    number, other = duel.challenge(KEEPER), duel.challenge(STRANGER)
+    to_the_end(duel, number)
+    game = world.chain.contracts.game
+    made = [world.send(KEEPER, game.collect(duel.claim, number))]
+    job = "0x" + duel.job.hex()[:12]
+    shown = assay("dispute", job, "--model", model, env=env)
+    assert (shown.code, shown.err) == (0, "")
+    assert max(map(len, shown.out.splitlines())) <= 100
+    told = assay("dispute", job, "--model", model, "--json", env=env).json["disputes"][0]
+    wrong = told["challenges"][number - 1]["finding"]
+    width = 4
+    values = [
+        trace.data(Tree.OPERATIONS, 1, 2)[ELEMENT * width : (ELEMENT + 1) * width]
+        for trace in (duel.claimed, duel.of.truth)
+    ]
+    assert [wrong["claimedBytes"], wrong["trueBytes"]] == ["0x" + v.hex() for v in values]
+    assert (wrong["element"], wrong["place"], wrong["dtype"]) == (ELEMENT, [2, 4], "f32")
+    for words in (
+        "step 1", "operation 2: DOT over 70 -> f32 [3, 5]", "/home/u/net.py:9 in forward: x9 =",
+        "block 0", "element 14 [2, 4] is wrong", f"claimed {wrong['claimed']}",
+        f"true    {wrong['true']}", "a number was proven wrong", "open: waits for a provider",
+    ):  # fmt: skip
+        assert words in shown.out, (words, shown.out)
+    assert told["fall"]["fault"] == "wrong"
+    assert [x["outcome"] for x in told["challenges"]] == ["collected", "live"]
+    assert told["challenges"][other - 1]["finding"] is None
+    moves = told["challenges"][number - 1]["moves"]
+    assert moves[-1]["transaction"] == "0x" + made[0].tx.hex()
+    assert moves[-1]["gas"] == made[0].gas
+    spent = {m["transaction"]: m["gas"] for x in told["challenges"] for m in x["moves"]}
+    assert told["gasInAll"] == sum(spent.values()) == sum(g["gas"] for g in told["gas"])
+    assert told["transactions"] == len(spent) < len(moves)
+    drawn = shown.out.replace("\n", " ").split(" ")
+    assert [drawn.count(f"{gas:,}") for gas in spent.values()] == [1] * len(spent)
+
+
+def credited(world: World, who: bytes) -> tuple[int, int]:
+    """All that the contracts owe an account, free stake and deposit of a provider included."""
+    at = world.chain.snapshot()
+    credits = world.chain.balances(who, at).credits
+    free = world.chain.provider(who, at)
+    token = free.stake + sum(c.token for c in credits)
+    return token, free.deposit + sum(c.native for c in credits)
+
+
+def test_money__claim_that_fell__is_what_the_contracts_credited(world: World) -> None:
+    roles = {role: world.address(role) for role in (KEEPER, STRANGER, PROVIDER, CLIENT)}
+    before = {who: credited(world, who) for who in roles.values()}
+    duel = liar(world)
+    numbers = [duel.challenge(KEEPER), duel.challenge(STRANGER)]
+    to_the_end(duel, numbers[0])
+    told = {line.what for line in read(duel).money if line.who == roles[STRANGER]}
+    assert told == {f"bond {numbers[1]}", "bonds to collect", "reward"}
+    for number in numbers:
+        world.send(CLIENT, world.chain.contracts.game.collect(duel.claim, number))
+    view = read(duel)
+    assert sum(line.token for line in view.money) == sum(line.native for line in view.money) == 0
+    for role, who in roles.items():
+        token, native = owed(view)[who]
+        for x in view.dispute.of(who):  # a bond comes from the wallet
+            token, native = token + x.token, native + x.native
+        now = credited(world, who)
+        gained = (now[0] - before[who][0], now[1] - before[who][1])
+        assert gained == (token, native), role
+
+
+def test_dispute__live__says_whose_turn_it_is_and_until_when(
+    assay: Assay, env: Env, world: World
+) -> None:
+    duel = liar(world)
+    number = duel.challenge()
+    waits = []
+    for _ in range(4):
+        turn = read(duel).challenges[0].turn
+        assert turn is not None
+        assert turn.wait is duel.challenge_of(number).wait
+        deadline = duel.deadline(number)
+        assert turn.deadline == deadline
+        waits.append(turn.wait)
+        world.pass_time(40 if turn.wait is Wait.OPENING else 70)
+        duel.turn(number)
+        view = read(duel)
+        moves = [m for m in view.challenges[0].moves if m.left is not None]
+        first = next(m for m in moves if m.sent.block == moves[-1].sent.block)
+        if duel.read().fall is None:
+            assert first.left == deadline - first.move.event.place.time
+    assert waits == [Wait.OPENING, Wait.CHALLENGER, Wait.REVEAL, Wait.CHALLENGER]
+    assert not read(duel).live
+    told = assay("dispute", duel.job.hex(), "--json", env=env)
+    assert told.json["disputes"][0]["challenges"][0]["turn"] is None
+
+
+def test_dispute__provider_is_silent__says_where(assay: Assay, env: Env, world: World) -> None:
+    of = case("alphabet")
+    duel = Duel(world, of, liars.one_bit_in(777, 0)(of))
+    number = duel.challenge()
+    while duel.challenge_of(number).wait is not Wait.STEP:
+        duel.turn(number)
+    duel.silence(number)
+    drawn = assay("dispute", duel.job.hex(), env=env)
+    assert "the provider opens step 778, due" in drawn.out
+    assert "anybody may call time" in drawn.out
+    call = world.chain.contracts.game.timeout_provider(duel.claim, number, duel.terms)
+    world.send(STRANGER, call)
+    drawn = assay("dispute", duel.job.hex(), env=env)
+    assert "steps 0..1,000 > 768..799 > step 778" in drawn.out
+    assert "here the provider did not answer in time" in drawn.out
+    assert "called time on the provider" in drawn.out
+    assert "--model" in drawn.err
+    told = assay("dispute", duel.job.hex(), "--json", env=env).json["disputes"][0]
+    assert told["fall"]["fault"] == Fault.SILENT.name.lower()
+    assert told["challenges"][0]["moves"][-1]["role"] == "stranger"
+    assert [g["party"] for g in told["gas"]] == ["challenger", "provider", "stranger"]
+
+
+def test_dispute__challengers_of_the_truth__are_defeated_and_their_bonds_divided(
+    assay: Assay, env: Env, world: World
+) -> None:
+    of = case("counter")
+    duel = Duel(world, of, of.truth)
+    numbers = [duel.challenge(role) for role in (KEEPER, STRANGER, KEEPER, KEEPER, KEEPER)]
+    duel.turn(numbers[0])
+    duel.silence(numbers[0])
+    world.send(STRANGER, world.chain.contracts.game.timeout_challengers(duel.claim, numbers))
+    view = read(duel)
+    assert sum(line.token for line in view.money) == sum(line.native for line in view.money) == 0
+    closing = next(line for line in view.money if line.what == "closing")
+    assert closing.who == world.address(STRANGER)
+    assert closing.native == len(numbers) * CLOSE_GAS * duel.terms.deal.gas_price
+    assert [c.party for c in view.costs] == [Party.CHALLENGER, Party.PROVIDER]
+    drawn = assay("dispute", duel.job.hex(), env=env).out
+    assert "challenges that never moved" in drawn
+    assert drawn.count("defeated: the challenger ran out of time") == len(numbers)
+    world.past(world.clock(duel.job))
+    market = world.chain.contracts.market
+    world.send(PROVIDER, market.finalize(task_hash(duel.terms.task), duel.terms.deal, duel.job))
+    assert "the result stands" in assay("dispute", duel.job.hex(), env=env).out
+
+
+def test_dispute__without_the_program__draws_all_that_needs_none(
+    assay: Assay, env: Env, world: World, model_file: Path
+) -> None:
+    duel = liar(world)
+    to_the_end(duel, duel.challenge())
+    shown = assay("dispute", duel.job.hex(), env=env)
+    assert shown.code == 0
+    assert "--model" in shown.err
+    for words in ("operation 2\n", "element 14 is wrong", "no values: the program is not here"):
+        assert words in shown.out
+    known = Known(duel.of.example.program)
+    (view,) = Reader(Client(world.chain), duel.job, known).read().disputes
+    found = view.challenges[0].finding
+    assert found is not None
+    assert found.claimed != found.true
+    other = Compiled.load(model_file)
+    program = case("counter").example
+    wrong = replace(other, program=program.program, constants=list(program.constants))
+    path = wrong.save(Path(env["ASSAY_DEPLOYMENT"]).with_name("other.assay"))
+    assay("dispute", duel.job.hex(), "--model", path, env=env).fails(exits.USAGE, "submitted")
+
+
+def test_dispute__follow__draws_each_change_to_the_end(
+    assay: Assay, env: Env, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    duel = liar(world)
+    number = duel.challenge()
+    plain = Rpc.pause
+    waiting: list[float] = []
+
+    def pause(self: Rpc, seconds: float) -> None:
+        """The game goes on while the command waits."""
+        if self is world.chain.rpc:
+            plain(self, seconds)
+            return
+        waiting.append(seconds)
+        duel.turn(number)
+
+    monkeypatch.setattr(Rpc, "pause", pause)
+    shown = assay("dispute", duel.job.hex(), "--follow", env=env)
+    assert shown.code == 0
+    assert len(waiting) == 4
+    assert shown.out.count("-" * 100 + "\n") == 4
+    first, *_, last = shown.out.split("-" * 100)
+    assert "the provider opens the steps, due" in first
+    assert "a number was proven wrong" in last
+
+
+def test_dispute__nothing_disputed__is_one_sentence(
+    assay: Assay, env: Env, world: World
+) -> None:
+    job, terms = world.post()
+    done = assay("dispute", job.hex(), env=env)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.count("\n") == 1
+    assert "no result was disputed" in done.out
+    assert assay("dispute", job.hex(), "--json", env=env).json["disputes"] == []
+    assay("dispute", job.hex(), "--attempt", "1", env=env).fails(exits.USAGE, "attempt 1", "0 so")
+    world.accept(terms)
+    assert assay("dispute", job.hex(), "--attempt", "1", env=env).code == 0
+
+
+def test_dispute__no_such_job__is_refused_as_by_other_verbs(assay: Assay, env: Env) -> None:
+    assay("dispute", "0xabcdef", env=env).fails(exits.UNKNOWN, "no job of this market begins")
