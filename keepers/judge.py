@@ -18,14 +18,26 @@ from protocol.chain.contracts import short
 from protocol.chain.errors import Interrupted
 from protocol.hashing import tensors_root
 from protocol.spec.dispute import Challenge
-from protocol.spec.errors import AssayError
+from protocol.spec.errors import AssayError, LimitExceeded, ProgramError, TensorMismatch
+from protocol.spec.illegality import prove_illegality
+from protocol.spec.legality_proofs import Case, Illegality
 from protocol.spec.strategy import Known, Move
 from protocol.storage.cache import Cache
-from protocol.storage.jobs import MAX_JOB_BYTES, JobData, fetch_job, output_decls
+from protocol.storage.errors import ContentMismatch
+from protocol.storage.jobs import (
+    MAX_JOB_BYTES,
+    JobData,
+    fetch_job,
+    fetch_parts,
+    output_decls,
+)
 from protocol.storage.locators import JobLocators
 from protocol.storage.store import Store
 from provider.engine.claims import Truth, Truths
 from provider.engine.engine import Engine
+
+UNFIT: Final = (ProgramError, TensorMismatch, LimitExceeded, ContentMismatch)
+"""Why a job's data may not be what a job needs: then the job may be illegal."""
 
 log: Final = logging.getLogger("assay.keeper")
 
@@ -35,6 +47,7 @@ class Verdict(Enum):
 
     RIGHT = "right"
     WRONG = "wrong"
+    ILLEGAL = "illegal"
 
 
 class Uncertain(AssayError):
@@ -80,16 +93,22 @@ class Judge:
     def keep_only(self, claims: Sequence[bytes]) -> None:
         """Forgets verdicts and traces of all other claims."""
         for claim in set(self._verdicts) - set(claims):
-            del self._verdicts[claim]
-            (self.config.directory / claim.hex()).unlink(missing_ok=True)
+            self.forget(claim)
         self._truths.keep_only(claims)
 
     def check(self, record: JobRecord, claim: bytes) -> Verdict:
-        """Compute the job and compare the root of its outputs.
+        """Compute the job and compare the root of its outputs; or find its program, a constant or
+        an input illegal.
 
         Raises StorageError where its data cannot be had, and what the engine raises.
         """
-        data = self._data(record)
+        try:
+            data = self._data(record)
+        except UNFIT:
+            if self.illegality(record) is None:
+                raise
+            self._keep(claim, Verdict.ILLEGAL)
+            return Verdict.ILLEGAL
         engine = self._engine_for(record, data)
         outputs = engine.run(
             data.inputs, seed=record.terms.task.seed, steps=data.steps, progress=self._progress
@@ -99,9 +118,27 @@ class Judge:
         self._keep(claim, verdict)
         return verdict
 
+    def illegality(self, record: JobRecord) -> tuple[Illegality, Case] | None:
+        """What proves the job illegal, if anything does.  Raises StorageError."""
+        parts = fetch_parts(
+            self.store,
+            self._cache,
+            record.terms.task,
+            JobLocators.decode(record.locators),
+            max_bytes=self.config.max_bytes,
+            timeout=self.config.fetch_seconds,
+        )
+        task = record.terms.task
+        return prove_illegality(parts.program, task, parts.constants, parts.inputs)
+
     def overrule(self, claim: bytes) -> None:
         """The claim was found right after all: no trace of its run differs from ours."""
         self._keep(claim, Verdict.RIGHT)
+
+    def forget(self, claim: bytes) -> None:
+        """The claim is to be judged again."""
+        self._verdicts.pop(claim, None)
+        (self.config.directory / claim.hex()).unlink(missing_ok=True)
 
     def attack(
         self, record: JobRecord, claim: bytes, challenge: Challenge, known: Known

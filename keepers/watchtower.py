@@ -25,7 +25,7 @@ from keepers.config import KeeperConfig
 from keepers.judge import Judge, JudgeConfig, Uncertain, Verdict
 from protocol.chain.book import JobRecord
 from protocol.chain.chain import Chain
-from protocol.chain.contracts import short
+from protocol.chain.contracts import Money, short
 from protocol.chain.deployment import checksum
 from protocol.chain.disputes import Dispute
 from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
@@ -75,7 +75,7 @@ class View:
 
     ``time`` is when a call sent now would run; ``claims`` are committed jobs; ``verdicts`` by
     claim; ``seats`` are live challenges of mine of standing claims; ``fallen`` those of fallen
-    ones, (claim, number), whose bonds wait; ``credits`` what the game and the registry owe me.
+    ones, (claim, number), whose bonds wait; ``credits`` what the contracts owe me.
     """
 
     time: int
@@ -97,6 +97,7 @@ class Kind(Enum):
     TIMEOUT = "timeoutProvider"
     COLLECT = "collect"
     CHALLENGE = "challenge"
+    VOID = "proveIllegal"
     CHECK = "check"
 
 
@@ -144,6 +145,8 @@ def decide(view: View, policy: Policy) -> list[Move]:
         verdict = view.verdicts.get(claim)
         if verdict is Verdict.WRONG and claim not in seated:
             moves.append(_act(Kind.CHALLENGE, record, claim))
+        elif verdict is Verdict.ILLEGAL:
+            moves.append(_act(Kind.VOID, record, claim))
         elif verdict is None:
             unknown.append(record)
     unknown.sort(key=lambda r: (-r.terms.deal.price_ceiling, r.clock, r.job))
@@ -237,7 +240,9 @@ class Watchtower(Keeper[View, Move]):
         if self.sender.wallet is None:
             return ()
         has = self.chain.balances(self.sender.address, at)
-        owed = {"game": has.game_credit, "registry": has.registry_credit}
+        owed = {
+            "game": has.game_credit, "registry": has.registry_credit, "market": has.market_credit,
+        }  # fmt: skip
         return tuple((name, c.token, c.native) for name, c in owed.items())
 
     def decide(self, view: View) -> list[Move]:
@@ -252,7 +257,7 @@ class Watchtower(Keeper[View, Move]):
         """Whether a move can be made in the middle of a computation."""
         if isinstance(move, Withdraw) or move.kind is Kind.CHECK:
             return False
-        return move.kind is not Kind.PLAY or self.judge.ready(move.claim)
+        return move.kind not in (Kind.PLAY, Kind.VOID) or self.judge.ready(move.claim)
 
     def deadline(self, view: View) -> int | None:
         return deadline(view)
@@ -279,6 +284,8 @@ class Watchtower(Keeper[View, Move]):
                 return self._check(action)
             case Kind.CHALLENGE:
                 return self._challenge(action)
+            case Kind.VOID:
+                return self._void(action)
             case Kind.PLAY:
                 return self._play(action)
             case Kind.TIMEOUT:
@@ -302,6 +309,18 @@ class Watchtower(Keeper[View, Move]):
         outcome = self.sender.send(call, already=_over)
         bond = f"a bond of {token} tokens and {native} wei"
         return self._line(f"job {short(action.job)} challenged with {bond}", outcome)
+
+    def _void(self, action: Act) -> str:
+        record = self._jobs[action.job]
+        found = self.judge.illegality(record)
+        if found is None:
+            self.judge.forget(action.claim)
+            raise Uncertain(f"job {short(action.job)}: what was illegal before is legal now")
+        court = self.chain.contracts.court
+        call = court.prove_illegal(record.terms, *found, record.job)
+        return self._line(f"job {short(action.job)}: {call.what}", self.sender.send(
+            call, already=_over
+        ))  # fmt: skip
 
     def _allow(self, token: int, at: Snapshot) -> None:
         """The game may take the bond; an allowance for a thousand of them saves a call each."""
@@ -342,7 +361,10 @@ class Watchtower(Keeper[View, Move]):
 
     def _withdraw(self, action: Withdraw) -> str:
         contracts, me = self.chain.contracts, self.sender.address
-        source = contracts.game if action.contract == "game" else contracts.registry
+        sources: dict[str, Money] = {
+            "game": contracts.game, "registry": contracts.registry, "market": contracts.market,
+        }  # fmt: skip
+        source = sources[action.contract]
 
         def gone(refusal: Reverted) -> bool:
             return isinstance(refusal, CreditTooLow)

@@ -8,11 +8,9 @@ sent already counts as done.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,6 +32,7 @@ from protocol.chain.history import History
 from protocol.chain.reverts import Reverted, WrongStatus
 from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Outcome, Result, Sender, require_wallet
+from protocol.spec.answers import Answerer
 from protocol.spec.errors import AssayError, LimitExceeded, ProgramError, TensorMismatch
 from protocol.spec.job import task_hash
 from protocol.spec.types import Array, Program
@@ -65,6 +64,8 @@ from provider.defence import Defence
 from provider.engine import Engine
 from provider.engine.claims import Truth
 from provider.engine.errors import EngineError
+from provider.holdings import answerer
+from provider.lock import only_one
 from provider.policy import Rules, Standing, judge_program, judge_tables
 from provider.progress import Percent
 from provider.results import Results
@@ -92,10 +93,6 @@ Say = Callable[[str], None]
 
 class Unsuitable(AssayError):
     """A program is legal, and not for this provider."""
-
-
-class AgentRunning(AssayError):
-    """Another process works in the same directory."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +127,7 @@ class Agent:
         self.failed: frozenset[bytes] = frozenset()
         self.rate = Rate(1.0, 1.0)
         self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
-        self.defence = Defence(chain, sender, self._truth, say)
+        self.defence = Defence(chain, sender, self._truth, self._holdings, say)
         at = chain.snapshot()
         limits = chain.limits(at)
         self.schedule = limits.schedule
@@ -408,6 +405,11 @@ class Agent:
             steps=data.steps, progress=self._percent(job, "trace"),
         )  # fmt: skip
 
+    def _holdings(self, job: JobRecord) -> Answerer:
+        """What answers demands for the data of a result of mine."""
+        data = self._data(job)
+        return answerer(data, self._outputs(job, data))
+
     def _percent(self, job: JobRecord, what: str) -> Percent:
         return Percent(self.say, f"job {short(job.job)} {what}", self.chain.stop, self._defend)
 
@@ -458,20 +460,6 @@ def _weights_of(job: JobRecord) -> tuple[bytes, bytes]:
     return job.terms.task.program_root, job.terms.task.constants_root
 
 
-@contextmanager
-def _only_one(directory: Path) -> Iterator[None]:
-    """Hold the agent's directory; AgentRunning if another process does."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AgentRunning(
-                f"another agent works in {directory}: stop it, or give this one its own --dir"
-            ) from None
-        yield
-
-
 def run_agent(
     chain_config: ChainConfig,
     storage_config: StorageConfig,
@@ -487,7 +475,7 @@ def run_agent(
     IpfsUnavailable, AgentRunning.
     """
     with (
-        _only_one(config.directory),
+        only_one(config.directory),
         Chain.connect(chain_config, stop=stop) as chain,
         Store(storage_config) as store,
     ):

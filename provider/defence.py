@@ -15,11 +15,15 @@ from typing import Final
 from protocol.chain.book import Book, JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import short
+from protocol.chain.court_reverts import NotOpen
+from protocol.chain.demands import DemandRecord
 from protocol.chain.errors import TransactionFailed
 from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
 from protocol.chain.refusal import Reverted
+from protocol.chain.reverts import WrongClaim
 from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Outcome, Result, Sender
+from protocol.spec.answers import Answerer
 from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.dispute import Outcome as Ended
 from protocol.spec.strategy import Move, OpenStep
@@ -41,6 +45,7 @@ torch reports a lack of memory as a RuntimeError."""
 
 Say = Callable[[str], None]
 Build = Callable[[JobRecord], Truth]
+Hold = Callable[[JobRecord], Answerer]
 
 
 @dataclass(frozen=True)
@@ -73,11 +78,30 @@ class Close:
     numbers: tuple[int, ...]
 
 
-Action = Answer | Close
+@dataclass(frozen=True)
+class Ask:
+    """An open demand for data of one of my claims."""
+
+    job: JobRecord
+    claim: bytes
+    demand: DemandRecord
 
 
-def decide(seats: Sequence[Seat], time: int) -> list[Action]:
-    """What is due to a provider at ``time``, nearest deadline first, then what can be closed."""
+@dataclass(frozen=True)
+class Supply:
+    """Answer a demand."""
+
+    job: JobRecord
+    claim: bytes
+    demand: DemandRecord
+
+
+Action = Answer | Close | Supply
+
+
+def decide(seats: Sequence[Seat], asks: Sequence[Ask], time: int) -> list[Action]:
+    """What is due to a provider at ``time``: answers to challenges and to demands, each nearest
+    deadline first, then what can be closed."""
     waiting: dict[bytes, list[Seat]] = {}
     late: dict[bytes, list[Seat]] = {}
     for seat in sorted(seats, key=lambda s: (s.deadline, s.number)):
@@ -90,11 +114,16 @@ def decide(seats: Sequence[Seat], time: int) -> list[Action]:
         Answer(of[0].job, claim, tuple(_one_opening(of)[:MOST_MOVES]), of[0].deadline)
         for claim, of in waiting.items()
     ]
+    supplies: list[Action] = [
+        Supply(ask.job, ask.claim, ask.demand)
+        for ask in sorted(asks, key=lambda a: (a.demand.deadline, a.claim, a.demand.number))
+        if time <= ask.demand.deadline
+    ]
     closings: list[Action] = [
         Close(of[0].job, claim, tuple(s.number for s in of[:MOST_CLOSED]))
         for claim, of in late.items()
     ]
-    return answers + closings
+    return answers + supplies + closings
 
 
 def _one_opening(seats: Sequence[Seat]) -> list[Seat]:
@@ -110,39 +139,51 @@ def _one_opening(seats: Sequence[Seat]) -> list[Seat]:
 
 
 class Defence:
-    """Defends the claims of one provider.  ``build`` makes the truth of a job."""
+    """Defends the claims of one provider.  ``build`` makes the truth of a job, ``hold`` answers
+    demands for its data."""
 
-    def __init__(self, chain: Chain, sender: Sender, build: Build, say: Say) -> None:
+    def __init__(
+        self, chain: Chain, sender: Sender, build: Build, hold: Hold, say: Say
+    ) -> None:
         self.chain = chain
         self.sender = sender
         self.say = say
         self.truths = Truths()
         self._build = build
+        self._hold = hold
+        self._holdings: tuple[bytes, Answerer] | None = None
         self._building = False
         self._last: dict[bytes, str] = {}
 
-    def look(self, at: Snapshot, book: Book) -> list[Seat]:
-        """Live challenges of my standing claims."""
+    def look(self, at: Snapshot, book: Book) -> tuple[list[Seat], list[Ask]]:
+        """Live challenges of my standing claims, and open demands for their data."""
         jobs = {
             job.current.claim: job
             for job in book.jobs.values()
             if job.live and job.holds and job.provider == self.sender.address and job.current
         }
+        asks = [
+            Ask(jobs[claim], claim, demand)
+            for claim, docket in book.dockets.items()
+            if claim in jobs
+            for demand in docket.open
+        ]
         places = [
             (claim, x.number)
             for claim, dispute in book.disputes.items()
-            if claim in jobs and not dispute.over
+            if claim in jobs and dispute.fall is None
             for x in dispute.challenges
             if x.outcome is Ended.LIVE
         ]
         claims = [claim for claim, _ in places]
         self.truths.keep_only(claims)
-        self._last = {claim: line for claim, line in self._last.items() if claim in claims}
+        self._last = {claim: line for claim, line in self._last.items() if claim in jobs}
         found = self.chain.turns_of(places, at)
-        return [
+        seats = [
             Seat(jobs[claim], claim, number, challenge, deadline)
             for (claim, number), (challenge, deadline) in zip(places, found, strict=True)
         ]
+        return seats, asks
 
     def cycle(self, at: Snapshot, book: Book) -> bool:
         """Answer what is due; whether anything was done.
@@ -151,11 +192,13 @@ class Defence:
         what needs no other trace.
         """
         done = False
-        for action in decide(self.look(at, book), at.next_timestamp):
+        for action in decide(*self.look(at, book), at.next_timestamp):
             try:
                 match action:
                     case Close():
                         done |= self._close(action)
+                    case Supply() if not self._building:
+                        done |= self._supply(action)
                     case Answer() if self.truths.has(action.claim) or not self._building:
                         done |= self._answer(action)
             except FAILURES as error:
@@ -218,6 +261,20 @@ class Defence:
         outcome = self.sender.send(call, already=already)
         self._said(action.job, call.what, outcome)
 
+    def _supply(self, action: Supply) -> bool:
+        if self._holdings is None or self._holdings[0] != action.claim:
+            self._building = True
+            try:
+                self._holdings = (action.claim, self._hold(action.job))
+            finally:
+                self._building = False
+        proof = self._holdings[1].answer(*action.demand.place)
+        call = self.chain.contracts.court.answer(
+            action.job.terms, action.claim, *action.demand.place, proof
+        )
+        self._said(action.job, call.what, self.sender.send(call, already=_done))
+        return True
+
     def _close(self, action: Close) -> bool:
         call = self.chain.contracts.game.timeout_challengers(action.claim, action.numbers)
         self._said(action.job, call.what, self.sender.send(call, already=_done))
@@ -230,5 +287,5 @@ class Defence:
 
 def _done(refusal: Reverted) -> bool:
     """Somebody else made the move, or the claim ended: nothing is left to do."""
-    return isinstance(refusal, WrongTurn | NotLive | HasFallen)
+    return isinstance(refusal, WrongTurn | NotLive | HasFallen | NotOpen | WrongClaim)
 

@@ -15,12 +15,19 @@ from protocol.spec import legality
 from protocol.spec.constants import MAX_PROGRAM_BYTES
 from protocol.spec.encoding import decode, encode, program_root
 from protocol.spec.errors import DecodeError, TensorMismatch
+from protocol.spec.illegality import split
 from protocol.spec.interpreter import check_steps, check_tensors
 from protocol.spec.job import Task, unpack_steps
 from protocol.spec.types import Array, Program, TensorDecl
 from protocol.storage.bundle import fetch_blob, fetch_tensors, publish_tensors, time_left
 from protocol.storage.cache import Cache
-from protocol.storage.errors import ContentMismatch, ContentTooLarge
+from protocol.storage.cid import Cid
+from protocol.storage.errors import (
+    ContentMismatch,
+    ContentMissing,
+    ContentTooLarge,
+    ContentTooSlow,
+)
 from protocol.storage.locators import JobLocators, ResultLocators
 from protocol.storage.store import Progress, Store
 
@@ -163,6 +170,58 @@ def fetch_job(
     )
     check_tensors("constant", program.constants, constants)
     return JobData(program, constants, inputs, steps)
+
+
+@dataclass(frozen=True, slots=True)
+class JobParts:
+    """What a job names, unjudged: the bytes of its program's file, and its tensors of whatever
+    dtypes and shapes; None where they cannot be had."""
+
+    program: bytes
+    constants: list[Array] | None
+    inputs: list[Array] | None
+
+
+def fetch_parts(
+    store: Store,
+    cache: Cache,
+    task: Task,
+    locators: JobLocators,
+    *,
+    max_bytes: int = MAX_JOB_BYTES,
+    timeout: float | None = None,
+) -> JobParts:
+    """What a job names, bound to its roots and no more: for whoever may prove it illegal.
+
+    Raises as ``fetch_job`` for the program, whose file must split into descriptors of its root.
+    """
+    left = time_left(timeout)
+    store.connect(locators.peers)
+
+    def verify(data: bytes) -> None:
+        try:
+            found = split(data).root
+        except DecodeError as error:
+            raise ContentMismatch(f"{locators.program} is no program: {error}") from error
+        if found != task.program_root:
+            raise ContentMismatch(f"{locators.program} is a program of root 0x{found.hex()}")
+
+    program = fetch_blob(
+        store, cache, "program", locators.program, task.program_root, verify, MAX_PROGRAM_BYTES,
+        timeout=left(),
+    )  # fmt: skip
+
+    def tensors(cid: Cid, root: bytes) -> list[Array] | None:
+        try:
+            return fetch_tensors(store, cache, cid, root, max_bytes=max_bytes, timeout=left())
+        except (ContentMissing, ContentMismatch, ContentTooLarge, ContentTooSlow):
+            return None
+
+    return JobParts(
+        program,
+        tensors(locators.constants, task.constants_root),
+        tensors(locators.inputs, task.inputs_root),
+    )
 
 
 def publish_result(

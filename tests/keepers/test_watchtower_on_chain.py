@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,11 @@ from protocol.chain.book import JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.transactions import Sender, require_wallet
 from protocol.spec import examples, interpreter
+from protocol.spec.answers import Part
+from protocol.spec.demands import fee_of
 from protocol.spec.dispute import Outcome
 from protocol.spec.examples import Example
-from protocol.spec.job import Fault, JobStatus
+from protocol.spec.job import Fault, JobStatus, task_hash
 from protocol.spec.workload import Rate
 from protocol.storage.store import Store
 from provider.agent import Agent, AgentConfig
@@ -180,3 +182,70 @@ def test_cycle__silent_liar__falls_by_the_clock(staffed: Market, tmp_path: Path)
         assert move.kind is Kind.TIMEOUT
         assert tower.cycle().failed == 0
         assert party.record(job).attempts[0].fault is Fault.SILENT
+
+
+def test_cycle__illegal_program__is_voided_and_the_prover_repaid(
+    staffed: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    e = EXAMPLES["mlp"]
+    first = e.program.templates[0]
+    views = (replace(first.views[0], offset=10**6), *first.views[1:])
+    templates = (replace(first, views=views), *e.program.templates[1:])
+    illegal = replace(e, program=replace(e.program, templates=templates))
+    with monkeypatch.context() as patched:
+        patched.setattr("protocol.spec.legality.check", lambda program: None)
+        job = post(staffed, illegal).job
+    with honest(staffed, tmp_path) as party:
+        party.agent.cycle()
+        assert party.record(job).status is JobStatus.OPEN, "an honest provider does not take it"
+    with liar(staffed, tmp_path, "mlp") as party, watcher(staffed, tmp_path) as tower:
+        chain, sender = party.agent.chain, party.agent.sender
+        record = party.record(job)
+        task = task_hash(record.terms.task)
+        sender.send(chain.contracts.market.accept(task, record.terms.deal, job))
+        sender.send(chain.contracts.market.commit(job, b"\1" * 32, b""))
+        before = tower.chain.balances(tower.sender.address, tower.chain.snapshot())
+        for _ in range(2):
+            assert tower.cycle().failed == 0
+        assert party.record(job).status is JobStatus.VOIDED
+        after = tower.chain.balances(tower.sender.address, tower.chain.snapshot())
+        gained = sum(c.native for c in after.credits.values())
+        gained -= sum(c.native for c in before.credits.values())
+        assert gained >= before.native - after.native, "its gas came back"
+
+
+def test_agent__false_challenger_and_a_demand__are_answered_and_the_result_stands(
+    staffed: Market, tmp_path: Path
+) -> None:
+    e = EXAMPLES["mlp"]
+    job = post(staffed, e, window=100).job
+    with honest(staffed, tmp_path) as party, watcher(staffed, tmp_path) as tower:
+        committed(party, job)
+        record = party.record(job)
+        assert record.current is not None
+        claim, chain, sender = record.current.claim, tower.chain, tower.sender
+        assert claim is not None
+        at = chain.snapshot()
+        token, native = chain.bond_of(claim, record.terms.deal, at)
+        game, court = chain.contracts.game, chain.contracts.court
+        sender.send(chain.contracts.token.approve(game.address, token))
+        sender.send(game.challenge(record.terms, claim, native))
+        fee = fee_of(record.terms.deal)
+        sender.send(court.demand(record.terms, claim, Part.OUTPUT, 0, 0, fee))
+        sender.send(court.demand(record.terms, claim, Part.CONSTANT, 999, 0, fee))
+        assert party.agent.cycle(), party.lines
+        book = party.agent.history.sync(chain.snapshot())
+        assert book.disputes[claim].opened is not None
+        answers = [d.answer for d in book.dockets[claim].demands]
+        assert all(answers)
+        assert answers[1] is not None
+        assert answers[1].shown == 0, "there is no such constant"
+        # The challenger stalls: its clock runs out, it is closed, and the result stands.
+        ((_, until),) = chain.turns_of([(claim, 1)], chain.snapshot())
+        staffed.later(until - chain.snapshot().next_timestamp + 2)
+        for _ in range(4):
+            party.agent.cycle()
+        assert party.record(job).status is JobStatus.FINALIZED
+        text = "\n".join(party.lines)
+        assert "building the trace" in text
+        assert "timeoutChallengers" in text
