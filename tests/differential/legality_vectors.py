@@ -92,7 +92,7 @@ def task_of(
             decls = [TensorDecl(_dtype(x), tuple(x.shape)) for x in tensors]
             roots[k] = trees.tensors_root(decls, tensors)
     root = encoding.program_root(program)
-    return Task(bytes(20), root, *roots, bytes(32), pack_steps(steps))
+    return Task(bytes(20), root, roots[0], roots[1], bytes(32), pack_steps(steps))
 
 
 def _dtype(tensor: Array) -> DType:
