@@ -13,7 +13,16 @@ from protocol.spec.proofs import BlockRun, Leaf, PhasePart, ProgramPart
 
 
 class Illegality(IntEnum):
-    """What is shown to be illegal; clauses as in ``legality``."""
+    """What is shown to be illegal; clauses as in ``legality``.
+
+    PROGRAM: P1, or bytes of the header, of an output or of a phase's head that do not decode.
+    DECLARATION: D1 of a constant or an input.  STATE: D1 or D2.  TEMPLATE: T1 to T9.  INSTANCE: I1
+    or I2.  NEXT: N1.  For all of these also bytes that do not decode.  STEPS: the job asks a phase
+    for more steps than it allows, a phase that does not exist, or has a program of more phases than
+    a job can count.  TENSOR: a constant or input has another dtype or shape than declared.
+    ELEMENT: an element of a constant is beyond its declared bound.  LENGTH: a descriptor is longer
+    or shorter than any that decodes, its bytes need not be brought.
+    """
 
     PROGRAM = 0
     DECLARATION = 1

@@ -300,6 +300,7 @@ def proven(bound: Bound, element: int = 0) -> Proven:
     context = (words, zero, zero, 2, 1, 0, index, keccak256(block))
     data = abi_encode([ABI[ElementProof]], [proof])
     call = JUDGE + abi_encode([CONTEXT, "uint8", "bytes"], [context, 0, data])
-    paths = [proof.instance, proof.template, proof.phase, *proof.operands]
-    nodes = 20 * len(paths) - sum(len(p.siblings) for p in paths)
+    paths = [proof.instance.siblings, proof.template.siblings, proof.phase.siblings]
+    paths += [operand.siblings for operand in proof.operands]
+    nodes = 20 * len(paths) - sum(map(len, paths))
     return Proven(call, 32 * nodes, nodes)

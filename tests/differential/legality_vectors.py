@@ -92,7 +92,7 @@ def task_of(
             decls = [TensorDecl(_dtype(x), tuple(x.shape)) for x in tensors]
             roots[k] = trees.tensors_root(decls, tensors)
     root = encoding.program_root(program)
-    return Task(bytes(20), root, *roots, bytes(32), pack_steps(steps))
+    return Task(bytes(20), root, roots[0], roots[1], bytes(32), pack_steps(steps))
 
 
 def _dtype(tensor: Array) -> DType:
@@ -227,7 +227,7 @@ class Sparse:
         return [level[index >> k ^ 1] for k, level in enumerate(self.levels[:-1])]
 
 
-def largest() -> dict[str, Judged]:
+def longest() -> dict[str, Judged]:
     """Proofs of what is legal, in a program at every limit: none takes longer or is longer."""
     rng, n, zero = Random(8), (1 << Sparse.DEPTH) - 1, bytes(WORD)
     made = [encoding.encode_template(widest_template(*w)) for w in ((1, 2), (1, 1))]
@@ -285,5 +285,5 @@ def legality_vectors() -> dict[str, object]:
     """An array of encoded calls, and the largest."""
     return {
         "calls": ["0x" + call(*judged).hex() for judged in vectors()],
-        **{name: "0x" + call(*judged).hex() for name, judged in largest().items()},
+        **{name: "0x" + call(*judged).hex() for name, judged in longest().items()},
     }

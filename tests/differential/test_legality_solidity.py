@@ -189,7 +189,8 @@ def test_illegal__every_template_of_minilm__never(judge: Judge) -> None:
     assert prove_illegality(program, task) is None
     builder = CaseBuilder(pieces_of(program))
     rng = Random(3)
-    cases = [(Illegality.TEMPLATE, builder.template(k)) for k in range(len(program.templates))]
+    cases: list[tuple[Illegality, Case]] = []
+    cases += [(Illegality.TEMPLATE, builder.template(k)) for k in range(len(program.templates))]
     assert len(cases) >= 30
     for n in rng.sample(range(len(program.phases[0].instances)), 40):
         many = len(program.phases[0].instances[n].operands)

@@ -144,6 +144,8 @@ WRAPPING = (Digit(1 << 39, 0),) * 7
 # folds: 4 float folds then 4 integer folds; gather: 1 MAP; counter: maps of scalars; live
 CASES: list[tuple[str, str, str, Change]] = [
     ("T1", "mlp", "no dimension", template(0, lambda t: replace(t, shape=(0,)))),
+    ("T1", "counter", "just too large",
+     template(3, lambda t: replace(t, shape=(1 << 20, 1 << 20)))),
     ("T1", "mlp", "too large", template(1, lambda t: replace(t, shape=(1 << 20, 1 << 20)))),
     ("T2", "mlp", "map with r", template(1, lambda t: replace(t, r=(2,)))),
     ("T2", "mlp", "map with fold", template(1, lambda t: replace(t, fold=Fold.MAX))),

@@ -24,14 +24,25 @@ from protocol.spec.proofs import (
     ScalarsPart,
 )
 from protocol.spec.reads import element_reads, runs_of
-from protocol.spec.types import Digit, DType, Fold, Guard, Instr, Kind, Slot, Template, View
+from protocol.spec.types import (
+    Array,
+    Digit,
+    DType,
+    Fold,
+    Guard,
+    Instr,
+    Kind,
+    Slot,
+    Template,
+    View,
+)
 from tests.differential.cost_vectors import any_costly
 from tests.differential.legality_vectors import widest_template
 
 SUM = Instr(1, 0)  # LOAD of view 0
 
 
-def folded(rng: Random) -> tuple[Template, int | None]:
+def folded(rng: Random) -> tuple[Template, int]:
     """A sum over one to three digits of a view that may be guarded, in an operand of some hundred
     blocks; and a value of ``live``."""
     r = tuple(rng.choice([1, 2, 3, 5, 8, 20]) for _ in range(rng.randrange(1, 4)))
@@ -68,7 +79,9 @@ def folded(rng: Random) -> tuple[Template, int | None]:
 
 def proof_of(t: Template, live: int, i: int) -> tuple[int, int, int]:
     """Blocks, runs and siblings that prove what element i reads of operand 0."""
-    operands = [np.zeros(t.slots[0].count, np.int32), np.array([live], np.int64)]
+    operands: list[Array] = [
+        np.zeros(t.slots[0].count, np.int32), np.array([live], np.int64)
+    ]  # fmt: skip
     _, reads = element_reads(t, operands, Scalars(0, 0, 0), i)
     levels = trees.levels_of(trees.block_leaves(operands[0].tobytes()))
     runs = runs_of(reads[0])
@@ -81,7 +94,6 @@ def test_cost__random_views__bounds_every_element_s_blocks_runs_and_siblings() -
     tight = cut = 0
     for _ in range(1500):
         t, live = folded(rng)
-        assert live is not None
         bound = costs._plain(t, 0, folding=True)
         depth = trees.depth_of(-(-t.slots[0].count * 4 // BLOCK_BYTES))
         # A load that yields its pad notes block 0 beside (see ``reads``).
