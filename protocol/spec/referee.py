@@ -258,6 +258,8 @@ def _element(c: Context, p: ElementProof) -> tuple[bytes, bytes]:
             state = ref.source is Source.STATE
             wanted = _before(c, p.before) if state else _operations(c)
         _equal(_root(leaf, ref.index, counts[ref.source], part.siblings), wanted, "operand")
+    if p.element >= t.count:
+        raise ProofError(f"element {p.element} of {t.count}")
     claimed = _claimed(c, p.data, p.element, t.dtype.size)
     given = [_tensor(t, k, p) for k in range(len(t.slots))]
     operands, there = [tensor for tensor, _ in given], [blocks for _, blocks in given]

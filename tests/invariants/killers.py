@@ -1,0 +1,107 @@
+"""The runs that mutants are killed by: tests that `make test` has, on other code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache, partial
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from eth_abi import decode, encode
+
+from tests.differential.code_calls import Caller, built
+from tests.differential.float_rows import ROW, FloatOp, rows
+from tests.differential.test_softfloat import CHECK, GAS
+from tests.game.judged import Judged, Verdict
+from tests.game.test_bad_input import (
+    REFEREES,
+    false_calls,
+    one_part_changed,
+    some,
+    true_calls,
+    verdict_of,
+)
+from tests.invariants.mutants import Killer, copy_of_the_tree, failed, forge_run
+
+FORGE: Final = (
+    "BlockTree", "DisputePath", "DotProduct", "MarketInvariants", "Microcode", "ProgramDecoder",
+    "TensorElement",
+)  # fmt: skip
+"""Files of tests/forge."""
+
+MOST_GAS: Final = 100_000_000
+"""Of a call of a referee that was built without the optimizer."""
+
+
+def forge(name: str, folder: Path) -> str | None:
+    """One file of tests in Solidity."""
+    return failed(forge_run(folder, f"tests/forge/{name}.t.sol"))
+
+
+def softfloat(node: Caller, folder: Path) -> str | None:
+    """Rows of every operation of Float32."""
+    at = node.lay(built(folder, "test/FloatRows")["FloatRows"])
+    for op in FloatOp:
+        for part in float_rows(op):
+            answer = node.call(at, CHECK + encode(["uint8", "bytes"], [int(op), part]), GAS)
+            if not answer.ok:
+                return f"{op.name} reverts"
+            row, got = decode(["uint256", "uint256"], answer.data)
+            if row * ROW != len(part):
+                return f"{op.name}: row {row} gives {got:x}"
+    return None
+
+
+@cache
+def float_rows(op: FloatOp) -> list[bytes]:
+    """Those of ``make test``."""
+    return list(rows(op, 100 + op, 24_000, 50_000))
+
+
+@cache
+def judged() -> list[tuple[Judged, bytes, Verdict | None, bool]]:
+    """Calls of the referees, what the twin says, and whether the call is well-formed."""
+
+    def calls() -> Iterator[tuple[Judged, Verdict | None, bool]]:
+        for x in [*true_calls(), *false_calls()]:
+            yield x, x.verdict, True
+        rng = Random(1)
+        chosen = some(true_calls(), rng, 3) + some(false_calls(), rng, 2)
+        for x in one_part_changed(chosen, rng):
+            yield x, verdict_of(x, x.verdict), False
+
+    return [(x, x.calldata(), verdict, well) for x, verdict, well in calls()]
+
+
+def referees(node: Caller, folder: Path) -> str | None:
+    """Well-formed proofs, and proofs of which one part is another."""
+    at = {name: node.lay(code) for name, code in built(folder, *REFEREES).items()}
+    for x, data, verdict, well_formed in judged():
+        answer = node.call(at[x.contract], data, MOST_GAS)
+        if answer.ok:
+            if x.result(answer.data) != verdict:
+                return f"{x.name} gives {x.result(answer.data)}, not {verdict}"
+        elif well_formed or answer.out_of_gas or not answer.data:
+            return f"{x.name} reverts with {answer}"
+    return None
+
+
+SOURCES: Final = {
+    "softfloat": ("contracts/test/FloatRows.sol",),
+    "referees": tuple(f"contracts/{name}.sol" for name in REFEREES),
+    **{name: (f"tests/forge/{name}.t.sol",) for name in FORGE},
+}
+"""What each run needs of the tree."""
+
+
+def killer(name: str, node: Caller) -> Killer:
+    """A run by name."""
+    if name in FORGE:
+        return partial(forge, name)
+    return partial({"softfloat": softfloat, "referees": referees}[name], node)
+
+
+def prepare(name: str, folder: Path) -> None:
+    """A copy of all that a run needs."""
+    copy_of_the_tree(folder, *SOURCES[name])

@@ -1,0 +1,331 @@
+"""Planted faults in arithmetic, microcode, views, folds and products, and what finds each."""
+
+from __future__ import annotations
+
+from tests.invariants.mutants import Mutant
+
+FLOAT = "libraries/Float32.sol"
+CODE = "libraries/Microcode.sol"
+VIEW = "libraries/AffineView.sol"
+FOLDS = "libraries/Folds.sol"
+DOT = "libraries/DotProduct.sol"
+ELEMENT = "libraries/TensorElement.sol"
+
+ARITHMETIC = (
+    Mutant(
+        "ties of a sum round up",
+        FLOAT,
+        "if and(lt(e, 254), gt(drop, 0)) {\n                    // Rounding as in `_roundAt`.\n"
+        "                    m := add(add(m, sub(shl(sub(drop, 1), 1), 1)), and(shr(drop, m), 1))",
+        "if and(lt(e, 254), gt(drop, 0)) {\n"
+        "                    m := add(add(m, sub(shl(sub(drop, 1), 1), 1)), 1)",
+        "softfloat",
+    ),
+    Mutant(
+        "a product past the greatest is no infinity",
+        FLOAT,
+        "// one less than the exponent\n                if lt(e, 254) {",
+        "if lt(e, 255) {",
+        "softfloat",
+    ),
+    Mutant(
+        "a product of 48 bits drops as many as one of 47",
+        FLOAT,
+        "let drop := add(23, shr(47, m))",
+        "let drop := 23",
+        "softfloat",
+    ),
+    Mutant(
+        "NaNs keep their bits",
+        FLOAT,
+        "return bits & MAGNITUDE > INF ? CANONICAL_NAN : bits;",
+        "return bits;",
+        "softfloat",
+    ),
+    Mutant(
+        "a quotient forgets its remainder",
+        FLOAT,
+        "m = m << 1 | (m * mb == wide ? 0 : 1);",
+        "m = m << 1;",
+        "softfloat",
+    ),
+    Mutant(
+        "a root forgets its remainder",
+        FLOAT,
+        "uint256 sticky = root * root == m ? 0 : 1;",
+        "uint256 sticky = 0;",
+        "softfloat",
+    ),
+    Mutant(
+        "subnormals keep a bit too many",
+        FLOAT,
+        "drop := add(drop, sub(1, e))",
+        "drop := add(drop, sub(0, e))",
+        "softfloat",
+    ),
+    Mutant(
+        "the greatest exponent is a number",
+        FLOAT,
+        "if lt(e, 0xFF) { z := or(sign, add(shl(23, sub(e, 1)), m)) }",
+        "if lt(e, 0x100) { z := or(sign, add(shl(23, sub(e, 1)), m)) }",
+        "softfloat",
+    ),
+    Mutant(
+        "a sum of zero takes the sign of one operand",
+        FLOAT,
+        "if (m == 0) return a & b & SIGN;",
+        "if (m == 0) return a & SIGN;",
+        "softfloat",
+    ),
+    Mutant(
+        "infinity less infinity is infinity",
+        FLOAT,
+        "if (a & INF == INF) return b == a ^ SIGN ? CANONICAL_NAN : a;",
+        "if (a & INF == INF) return a;",
+        "softfloat",
+    ),
+    Mutant(
+        "operands 25 binades apart do not matter",
+        FLOAT,
+        "uint256 private constant FAR = 64;",
+        "uint256 private constant FAR = 24;",
+        "softfloat",
+    ),
+    Mutant(
+        "the minimum of NaN and a number is the number",
+        FLOAT,
+        "if (isNaN(a) || isNaN(b)) return CANONICAL_NAN;\n        return key(a) <= key(b)",
+        "return key(a) <= key(b)",
+        "softfloat",
+    ),
+    Mutant(
+        "zeros of two signs differ",
+        FLOAT,
+        "return a == b ? !isNaN(a) : (a | b) & MAGNITUDE == 0;",
+        "return a == b && !isNaN(a);",
+        "softfloat",
+    ),
+    Mutant(
+        "2^63 is an integer",
+        FLOAT,
+        "if (e >= 127 + 63) return",
+        "if (e >= 127 + 64) return",
+        "softfloat",
+    ),
+    Mutant(
+        "halves round up",
+        FLOAT,
+        "(rest == half && kept & 1 == 1)",
+        "rest == half",
+        "softfloat",
+    ),
+    Mutant(
+        "the highest bit of a nibble is one off",
+        FLOAT,
+        "0xFFFFAA50",
+        "0xFFFFAA90",
+        "softfloat",
+    ),
+    Mutant(
+        "shifts are not modulo 64",
+        CODE,
+        "return _wrap(a << (b & 63));",
+        "return _wrap(a << (b & 127));",
+        "Microcode",
+    ),
+    Mutant(
+        "division rounds to zero",
+        CODE,
+        "q := sub(q, and(slt(xor(a, b), 0), iszero(iszero(smod(a, b)))))",
+        "",
+        "Microcode",
+    ),
+    Mutant(
+        "a remainder has the sign of the dividend",
+        CODE,
+        "if and(iszero(iszero(m)), slt(xor(a, b), 0)) { m := add(m, b) }",
+        "",
+        "Microcode",
+    ),
+    Mutant(
+        "a product does not wrap",
+        CODE,
+        "return _wrap(a * b);",
+        "return a * b;",
+        "Microcode",
+    ),
+    Mutant(
+        "clamp to zero from below",
+        CODE,
+        "return uint256(x < -bound ? -bound : x);",
+        "return uint256(x < -bound ? int256(0) : x);",
+        "Microcode",
+    ),
+    Mutant(
+        "NaNs made of bits stay as they are",
+        CODE,
+        "return Float32.canonical(uint32(a));",
+        "return uint32(a);",
+        "Microcode",
+    ),
+    Mutant(
+        "a choice takes the other",
+        CODE,
+        "return a != 0 ? b : _c(f, w);",
+        "return a == 0 ? b : _c(f, w);",
+        "Microcode",
+    ),
+    Mutant(
+        "the upper half of a literal has no sign",
+        CODE,
+        "return _wrap(uint32(a) | _imm(w) << 32);",
+        "return uint32(a) | _imm(w) << 32;",
+        "Microcode",
+    ),
+)
+
+ELEMENTS = (
+    Mutant(
+        "coordinates count from the last axis",
+        CODE,
+        "for { let k := sub(sub(count, 1), axis) } k",
+        "for { let k := axis } k",
+        "TensorElement",
+    ),
+    Mutant(
+        "a computed load forgets its index",
+        CODE,
+        "return AffineView.load(c, at + int256(b), inside);",
+        "return AffineView.load(c, at, inside);",
+        "TensorElement",
+    ),
+    Mutant(
+        "a skipped guard",
+        VIEW,
+        "g0 < c.bound0 && (guards == 1 || (g1 >= 0 && g1 < c.bound1));",
+        "g0 < c.bound0;",
+        "TensorElement",
+    ),
+    Mutant(
+        "a guard that includes its bound",
+        VIEW,
+        "inside = g0 >= 0 && g0 < c.bound0 &&",
+        "inside = g0 >= 0 && g0 <= c.bound0 &&",
+        "TensorElement",
+    ),
+    Mutant(
+        "a guard that is not live",
+        VIEW,
+        "if (most < bound) bound = most;",
+        "",
+        "TensorElement",
+    ),
+    Mutant(
+        "a load behind the end",
+        VIEW,
+        "if (!inside || uint256(address_) >= c.count) return c.pad;",
+        "if (!inside || uint256(address_) > c.count) return c.pad;",
+        "TensorElement",
+    ),
+    Mutant(
+        "a loaded NaN keeps its bits",
+        VIEW,
+        "if (operand.isFloat) return Float32.canonical(uint32(x));",
+        "if (operand.isFloat) return uint32(x);",
+        "TensorElement",
+    ),
+    Mutant(
+        "the maximum of nothing is infinity",
+        FOLDS,
+        "s.value = isFloat ? MINUS_INF : uint256(INT64_MIN);",
+        "s.value = isFloat ? PLUS_INF : uint256(INT64_MIN);",
+        "TensorElement",
+    ),
+    Mutant(
+        "the last of equal ones wins",
+        FOLDS,
+        "if (r == 0 || key > s.key)",
+        "if (r == 0 || key >= s.key)",
+        "TensorElement",
+    ),
+    Mutant(
+        "a sum may be -0",
+        FOLDS,
+        "return Float32.add(_total(s.partial_, count), 0);",
+        "return _total(s.partial_, count);",
+        "TensorElement",
+    ),
+    Mutant(
+        "NaN is the least of a minimum",
+        FOLDS,
+        "if (s.fold == Fold.MIN && !Float32.isNaN(x)) key",
+        "if (s.fold == Fold.MIN) key",
+        "TensorElement",
+    ),
+    Mutant(
+        "an odd node of a sum is dropped",
+        FOLDS,
+        "if (count & 1 == 1) x = some ? Float32.add(tree[k], x) : tree[k];",
+        "if (count & 1 == 1) x = tree[k];",
+        "TensorElement",
+    ),
+    Mutant(
+        "a sum of products rounds down",
+        DOT,
+        "// To nearest: the lower coefficients may be negative together.\n"
+        "            total := sar(192, add(total, shl(191, 1)))",
+        "total := sar(192, total)",
+        "DotProduct",
+    ),
+    Mutant(
+        "terms behind the end count",
+        DOT,
+        "x := or(and(x, not(behind)), and(FLIP16, behind))",
+        "",
+        "DotProduct",
+    ),
+    Mutant(
+        "bytes widen without their sign",
+        DOT,
+        "x := or(shl(8, x), mul(sign, 0xFF))",
+        "x := shl(8, x)",
+        "TensorElement",
+    ),
+    Mutant(
+        "an element outside the output",
+        ELEMENT,
+        "if (i >= count) revert NoSuchElement(i, count);",
+        "",
+        "TensorElement",
+    ),
+    Mutant(
+        "blocks of another operand",
+        ELEMENT,
+        "if (root != wanted) revert WrongRoot(run.slot, root, wanted);",
+        "",
+        "TensorElement",
+    ),
+    Mutant(
+        "blocks left over",
+        ELEMENT,
+        "if (used != runs.length) revert RunOutOfOrder(used);",
+        "",
+        "TensorElement",
+    ),
+    Mutant(
+        "a live bound below zero counts as all",
+        ELEMENT,
+        "terms = live < 0 ? 0 : uint256(live);",
+        "terms = live < 0 ? terms : uint256(live);",
+        "TensorElement",
+    ),
+    Mutant(
+        "nothing is dead",
+        ELEMENT,
+        "if (_isDead(t, operands, f)) {",
+        "if (false) {",
+        "TensorElement",
+    ),
+)
+
+NUMBERS = (*ARITHMETIC, *ELEMENTS)
