@@ -5,12 +5,16 @@ money of every party is compared with what the rules promise.  Those that are no
 have modules of their own beside it, test_named_liars_*.py:
 
 - silence: at each move of a whole dispute;
+- evasive: reveals of what was not asked for;
 - claims: a stranger who opens, an old attempt's moves and proofs against a new claim;
 - rivals: two honest challengers, a colluder who challenges first, a Sybil that copies a proof;
 - stallers: false challengers at each depth of each tree, as slow as their clocks allow;
-- crowd: 500 false challengers at once against one provider;
+- crowd: 500 false challengers at once against one provider, of one claim and of 500;
+- withheld: outputs and constants that the provider keeps to itself;
+- illegal: a job that breaks each clause of what is legal, as a trap for whoever challenges and as
+  one for whoever provides; constants of -32768 beyond their declared bound among them;
 - edges: a liar that opens at once before a thousand steps, reveals through a proxy, payees who
-  cannot be paid, 300 outputs, weights of +-32768.
+  cannot be paid, 300 outputs, legal weights of 32767 and -32768.
 
 A price ramp has one value until ramps exist, and accepting names the terms by their hash: after a
 reorganisation it takes that job or none (tests/contracts/test_attacks.py).

@@ -110,6 +110,29 @@ def test_colluder__alone__is_why_a_watchtower_opens_its_own(world: Market) -> No
     assert table.refused("challenge", who=address(world.keeper)) == "TooLate"
 
 
+def test_colluder__challenges_first_and_stays__saves_the_liar_a_third_at_most(
+    world: Market,
+) -> None:
+    """The earliest is rewarded, and may be the liar itself: it wins back less than a third of its
+    lock, a third burns, and the honest one, second, is made whole all the same."""
+    table, of, claimed = lied(world)
+    colluder, honest, liar = (address(a) for a in (world.rival, world.keeper, world.provider))
+    first = table.move("challenge", who=colluder)
+    own = table.move("challenge", who=honest)
+    play(table, own, Challenger(of, honest), Stubborn(claimed, liar))
+    assert table.claim.fault is Fault.WRONG
+    table.collect(first)
+    table.collect(own)
+    table.purses.check(fallen(table.deal, liar, Fault.WRONG, table.bonds(first, own)))
+    gained, lock = table.purses.gained(), world.lock(table.terms)[0]
+    together = gained[liar][0] + gained[colluder][0] - table.tokens[first]
+    assert together <= -(lock * 2 // 3)
+    assert gained[DEAD][0] * 3 >= lock
+    line = table.claim.payouts[1]
+    assert line.to == honest
+    assert table.spent[honest] * table.deal.gas_price <= line.native
+
+
 # --- the Sybil -----------------------------------------------------------------------------------
 
 
