@@ -35,6 +35,8 @@ def draw(now: Disputed, known: Known | None) -> None:
                 _descent(view, x, known, now.time)
         if idle:
             _idle(idle)
+        if view.demands:
+            _demands(view, now.time)
         _money(view)
         _costs(view)
 
@@ -69,6 +71,17 @@ def _is_idle(x: ChallengeView) -> bool:
 def _idle(found: list[ChallengeView]) -> None:
     rows = [(str(x.record.number), address_text(x.record.challenger), x.outcome) for x in found]
     table("challenges that never moved", ("number>", "challenger!", "outcome"), rows)
+
+
+def _demands(view: DisputeView, time: int) -> None:
+    from client.disputes import roles_of
+
+    rows = []
+    for d in view.demands:
+        due = f", due {relative(d.record.deadline, time)}" if d.live else ""
+        who = f"{short(d.sent.sender)} {roles_of(view, d.sent.sender)}"
+        rows.append((str(d.record.number), who, d.text, f"{d.outcome}{due}", f"{d.sent.gas:,}"))
+    table("demands for data", ("number>", "who!", "what", "outcome", "gas>"), rows)
 
 
 def _moves(x: ChallengeView) -> None:
@@ -210,7 +223,8 @@ def _signed(value: int) -> str:
 def _costs(view: DisputeView) -> None:
     from client.spoils import Party
 
-    names = {Party.CHALLENGER: "challengers", Party.PROVIDER: "the provider's side",
+    names = {Party.CHALLENGER: "challengers", Party.DEMANDER: "demanders",
+             Party.PROVIDER: "the provider's side",
              Party.CLIENT: "the client", Party.STRANGER: "strangers"}  # fmt: skip
     rows = [
         (names.get(c.party, c.party.name.lower()), f"{c.transactions:,}", f"{c.gas:,}",

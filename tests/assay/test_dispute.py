@@ -16,6 +16,7 @@ from client.disputes import DisputeView, Reader
 from client.jobs import Client
 from client.spoils import Party
 from protocol.chain.rpc import Rpc
+from protocol.spec.answers import Part
 from protocol.spec.dispute import CLOSE_GAS, Wait
 from protocol.spec.job import Fault, task_hash
 from protocol.spec.trace import Tree
@@ -126,7 +127,7 @@ def test_dispute__element_proven_wrong__is_drawn_with_both_numbers_and_the_sourc
 def credited(world: World, who: bytes) -> tuple[int, int]:
     """All that the contracts owe an account, free stake and deposit of a provider included."""
     at = world.chain.snapshot()
-    credits = world.chain.balances(who, at).credits
+    credits = world.chain.balances(who, at).credits.values()
     free = world.chain.provider(who, at)
     token = free.stake + sum(c.token for c in credits)
     return token, free.deposit + sum(c.native for c in credits)
@@ -272,6 +273,43 @@ def test_dispute__follow__draws_each_change_to_the_end(
     first, *_, last = shown.out.split("-" * 100)
     assert "the provider opens the steps, due" in first
     assert "a number was proven wrong" in last
+
+
+def test_dispute__demands_alone__are_shown_with_their_money(
+    assay: Assay, env: Env, world: World
+) -> None:
+    of = case("counter")
+    before = {role: credited(world, world.address(role)) for role in (STRANGER, PROVIDER, KEEPER)}
+    duel = Duel(world, of, of.truth)
+    duel.demand(Part.HEADER, role=STRANGER)
+    duel.answer(1)
+    duel.demand(Part.OUTPUT, 0, 0, role=STRANGER)
+    drawn = assay("dispute", duel.job.hex(), env=env).out
+    for words in ("nobody challenged", "the program's header", "answered: ", "run 0 of output 0",
+                  "open, due in", "demander"):  # fmt: skip
+        assert words in drawn, drawn
+    assert read(duel).live
+    court = world.chain.contracts.court
+    duel.demand(Part.OUTPUT, 1, 7, role=KEEPER)
+    assert max(map(len, drawn.splitlines())) <= 100
+    world.past(duel.docket().demand(2).deadline)
+    world.send(CLIENT, court.timeout(duel.terms, duel.claim, 2))
+    view = read(duel)
+    assert not view.live
+    assert view.outcome == "the claim was rejected: the provider withheld data"
+    assert [d.outcome for d in view.demands][1:] == [
+        "withheld: the claim fell by it", "the claim ended; fee to collect",
+    ]  # fmt: skip
+    world.send(CLIENT, court.collect(duel.claim, [2, 3]))
+    view = read(duel)
+    assert sum(line.token for line in view.money) == sum(line.native for line in view.money) == 0
+    for role, (token, native) in before.items():
+        who = world.address(role)
+        now, told = credited(world, who), owed(view)[who]
+        brought = sum(-x.native for x in view.money if (x.who, x.what) == (who, "fees of demands"))
+        assert (now[0] - token, now[1] - native) == (told[0], told[1] + brought), role
+    told = assay("dispute", duel.job.hex(), "--json", env=env).json["disputes"][0]
+    assert [d["state"] for d in told["demands"]] == ["answered", "collected", "collected"]
 
 
 def test_dispute__nothing_disputed__is_one_sentence(

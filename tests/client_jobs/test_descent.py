@@ -23,6 +23,7 @@ from client.descent import (
 )
 from client.spoils import Parties, Party, costs, money
 from client.turns import seconds_left
+from protocol.chain.demands import Docket
 from protocol.chain.disputes import ClaimFell, Dispute, Pointed, Stop
 from protocol.chain.receipts import Sent
 from protocol.spec.dispute import CLOSE_GAS, MOVE_GAS, Wait
@@ -30,11 +31,12 @@ from protocol.spec.job import DEAD, Fault
 from protocol.spec.referee import Proof
 from protocol.spec.trace import Tree
 from protocol.spec.types import DType
-from tests.chain.test_book import ALICE, BOB
+from tests.chain.test_book import ALICE, BOB, JOB
 from tests.chain.test_disputes import CLAIM, ME, OTHER, ROOT, ROWS, Story, committed, whole
 from tests.game.world import DEAL, case
 
 TASK = case("mlp").task(b"G" * 20, bytes(32))
+NOTHING = Docket(CLAIM, JOB)
 MLP = Known(case("mlp").example.program)
 
 
@@ -229,7 +231,7 @@ def test_money__whole_story__adds_up_to_what_the_contracts_still_hold() -> None:
     d = whole().dispute()
     deal = replace(DEAL, gas_price=0)
     callers = {event.place.tx: BOB for event in whole().events}
-    lines = money(d, deal, None, callers)
+    lines = money(d, NOTHING, deal, True, None, callers)
     told = [(line.who, line.what, line.token, line.native) for line in lines]
     assert told == [
         (ME, "bond 1", -50, -60),
@@ -244,13 +246,13 @@ def test_money__answers_and_closings__are_paid_from_bonds_to_who_called() -> Non
     d = whole().dispute()
     deal = replace(DEAL, gas_price=1)
     callers = {event.place.tx: BOB for event in whole().events}
-    lines = {(x.who, x.what): x for x in money(d, deal, None, callers)}
+    lines = {(x.who, x.what): x for x in money(d, NOTHING, deal, True, None, callers)}
     assert lines[BOB, "answers"].native == 4 * MOVE_GAS
     assert lines[BOB, "closing"].native == CLOSE_GAS
 
 
 def test_costs__transactions_of_all_sides__are_added_by_party() -> None:
-    parties = Parties(ALICE, b"C" * 20, frozenset({ME}), BOB)
+    parties = Parties(ALICE, b"C" * 20, frozenset({ME}), frozenset(), BOB)
 
     def one(sender: bytes, gas: int) -> Sent:
         return Sent(CLAIM, sender, b"G" * 20, b"", gas, 2 * gas, 1)
@@ -262,7 +264,7 @@ def test_costs__transactions_of_all_sides__are_added_by_party() -> None:
 
 
 def test_parties__no_delegate__makes_nobody_the_provider() -> None:
-    parties = Parties(ALICE, b"C" * 20, frozenset({ME}), bytes(20))
+    parties = Parties(ALICE, b"C" * 20, frozenset({ME}), frozenset(), bytes(20))
     assert parties.of(bytes(20)) is Party.STRANGER
     assert parties.of(DEAD) is Party.BURNED
     assert parties.of(b"C" * 20) is Party.CLIENT
