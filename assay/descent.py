@@ -131,7 +131,14 @@ def _text(lines: list[str]) -> Text:
 
 def _leg_lines(leg: Leg, task: Task, known: Known | None) -> list[str]:
     """One tree: all its leaves, what each pointing left of them, and what is there."""
-    from client.descent import leaves_text, operation_text, source_of, source_text, template_of
+    from client.descent import (
+        leaves_text,
+        operation_text,
+        printable,
+        source_lines,
+        source_of,
+        template_of,
+    )
     from protocol.spec.trace import Tree
 
     ranges = [leaves_text(leg.tree, 0, leg.count - 1)]
@@ -150,14 +157,12 @@ def _leg_lines(leg: Leg, task: Task, known: Known | None) -> list[str]:
         template = template_of(known, task, stop.step, stop.index)
         if template is not None:
             lines[0] += f": {operation_text(template)}"
-        source = source_text(source_of(known, stop.index))
-        if source:
-            lines.append(f"at {source}")
+        lines += source_lines(source_of(known, stop.index))
     elif leg.tree is Tree.STATES:
         tensor = known.program.states[stop.index].tensor
         lines[0] += f": {tensor.dtype.name.lower()} {list(tensor.shape)}"
     elif leg.tree is Tree.OUTPUTS and stop.index < len(known.outputs):
-        lines[0] += f": {source_text(known.outputs[stop.index])}"
+        lines[0] += f": {printable(known.outputs[stop.index])}"
     return lines
 
 

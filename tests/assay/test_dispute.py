@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from assay import exits
+from assay.commands.dispute import _known
 from client.compiled import Compiled
 from client.descent import Known
 from client.disputes import DisputeView, Reader
@@ -20,6 +21,9 @@ from protocol.spec.answers import Part
 from protocol.spec.dispute import CLOSE_GAS, Wait
 from protocol.spec.job import Fault, task_hash
 from protocol.spec.trace import Tree
+from protocol.storage.jobs import publish_job
+from protocol.storage.process import NodeProcess
+from protocol.storage.store import Store
 from scripts import evm
 from tests.actors import liars
 from tests.assay.conftest import Assay, Env
@@ -29,7 +33,7 @@ from tests.game.world import case
 
 pytestmark = pytest.mark.chain
 
-LAYERS = tuple(f'File "/home/u/net.py", line {n}, in forward: x{n} = f(x)' for n in (7, 8, 9))
+LAYERS = tuple(f'File "models/net.py", line {n}, in forward: x{n} = f(x)' for n in (7, 8, 9))
 ELEMENT = 14
 
 
@@ -106,7 +110,8 @@ def test_dispute__element_proven_wrong__is_drawn_with_both_numbers_and_the_sourc
     assert [wrong["claimedBytes"], wrong["trueBytes"]] == ["0x" + v.hex() for v in values]
     assert (wrong["element"], wrong["place"], wrong["dtype"]) == (ELEMENT, [2, 4], "f32")
     for words in (
-        "step 1", "operation 2: DOT over 70 -> f32 [3, 5]", "/home/u/net.py:9 in forward: x9 =",
+        "step 1", "operation 2: DOT over 70 -> f32 [3, 5]", "models/net.py:9 in forward\n",
+        "x9 = f(x)",
         "block 0", "element 14 [2, 4] is wrong", f"claimed {wrong['claimed']}",
         f"true    {wrong['true']}", "a number was proven wrong", "open: waits for a provider",
     ):  # fmt: skip
@@ -247,6 +252,21 @@ def test_dispute__without_the_program__draws_all_that_needs_none(
     wrong = replace(other, program=program.program, constants=list(program.constants))
     path = wrong.save(Path(env["ASSAY_DEPLOYMENT"]).with_name("other.assay"))
     assay("dispute", duel.job.hex(), "--model", path, env=env).fails(exits.USAGE, "submitted")
+
+
+def test_known__without_a_model__is_the_program_from_ipfs(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    e = case("mlp").example
+    record, _ = Client(world.chain).record(liar(world).job)
+    with NodeProcess(tmp_path / "ipfs") as node:
+        monkeypatch.setenv("ASSAY_IPFS_API", node.api)
+        monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+        with Store() as store:
+            roots = publish_job(store, e.program, e.constants, e.inputs)
+        known, why = _known(None, replace(record, locators=roots.locators.encode()))
+    assert known == Known(e.program)
+    assert why == ""
 
 
 def test_dispute__follow__draws_each_change_to_the_end(

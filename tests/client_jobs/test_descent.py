@@ -15,8 +15,8 @@ from client.descent import (
     legs,
     move_text,
     operation_text,
+    source_lines,
     source_of,
-    source_text,
     template_of,
     turn_text,
     value_text,
@@ -157,16 +157,16 @@ def test_template_of__operations_and_what_is_none__are_told_apart() -> None:
     assert template_of(MLP, beyond, 1, 0) is None, "a step of a phase that does not exist"
 
 
-def test_source_text__what_the_importer_noted__is_the_line_and_its_text() -> None:
-    noted = 'File "/home/u/work/a/b/net.py", line 12, in forward: x = self.fc(x)'
-    assert source_text(noted) == "…/work/a/b/net.py:12 in forward: x = self.fc(x)"
-    assert source_text('File "net.py", line 1, in f') == "net.py:1 in f"
-    assert source_text("relu_3") == "relu_3"
-    assert source_text("") == ""
+def test_source_lines__what_the_importer_noted__is_the_place_and_its_text() -> None:
+    noted = 'File "/opt/nets/a/b/c/net.py", line 12, in forward: x = self.fc(x)'
+    assert source_lines(noted) == ["…/a/b/c/net.py:12 in forward", "x = self.fc(x)"]
+    assert source_lines('File "net.py", line 1, in f') == ["net.py:1 in f"]
+    assert source_lines("relu_3") == ["relu_3"]
+    assert source_lines("") == []
 
 
-def test_source_text__escapes_of_a_strangers_model__move_no_cursor() -> None:
-    assert source_text("x\x1b[2J\ny") == "x?[2J?y"
+def test_source_lines__escapes_of_a_strangers_model__move_no_cursor() -> None:
+    assert source_lines("x\x1b[2J\ny") == ["x?[2J?y"]
 
 
 def test_source_of__programs_of_one_phase__by_operation() -> None:
