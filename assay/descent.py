@@ -35,6 +35,8 @@ def draw(now: Disputed, known: Known | None) -> None:
                 _descent(view, x, known, now.time)
         if idle:
             _idle(idle)
+        if view.demands:
+            _demands(view, now.time)
         _money(view)
         _costs(view)
 
@@ -69,6 +71,17 @@ def _is_idle(x: ChallengeView) -> bool:
 def _idle(found: list[ChallengeView]) -> None:
     rows = [(str(x.record.number), address_text(x.record.challenger), x.outcome) for x in found]
     table("challenges that never moved", ("number>", "challenger!", "outcome"), rows)
+
+
+def _demands(view: DisputeView, time: int) -> None:
+    from client.disputes import roles_of
+
+    rows = []
+    for d in view.demands:
+        due = f", due {relative(d.record.deadline, time)}" if d.live else ""
+        who = f"{short(d.sent.sender)} {roles_of(view, d.sent.sender)}"
+        rows.append((str(d.record.number), who, d.text, f"{d.outcome}{due}", f"{d.sent.gas:,}"))
+    table("demands for data", ("number>", "who!", "what", "outcome", "gas>"), rows)
 
 
 def _moves(x: ChallengeView) -> None:
@@ -118,7 +131,14 @@ def _text(lines: list[str]) -> Text:
 
 def _leg_lines(leg: Leg, task: Task, known: Known | None) -> list[str]:
     """One tree: all its leaves, what each pointing left of them, and what is there."""
-    from client.descent import leaves_text, operation_text, source_of, source_text, template_of
+    from client.descent import (
+        leaves_text,
+        operation_text,
+        printable,
+        source_lines,
+        source_of,
+        template_of,
+    )
     from protocol.spec.trace import Tree
 
     ranges = [leaves_text(leg.tree, 0, leg.count - 1)]
@@ -137,14 +157,12 @@ def _leg_lines(leg: Leg, task: Task, known: Known | None) -> list[str]:
         template = template_of(known, task, stop.step, stop.index)
         if template is not None:
             lines[0] += f": {operation_text(template)}"
-        source = source_text(source_of(known, stop.index))
-        if source:
-            lines.append(f"at {source}")
+        lines += source_lines(source_of(known, stop.index))
     elif leg.tree is Tree.STATES:
         tensor = known.program.states[stop.index].tensor
         lines[0] += f": {tensor.dtype.name.lower()} {list(tensor.shape)}"
     elif leg.tree is Tree.OUTPUTS and stop.index < len(known.outputs):
-        lines[0] += f": {source_text(known.outputs[stop.index])}"
+        lines[0] += f": {printable(known.outputs[stop.index])}"
     return lines
 
 
@@ -210,7 +228,8 @@ def _signed(value: int) -> str:
 def _costs(view: DisputeView) -> None:
     from client.spoils import Party
 
-    names = {Party.CHALLENGER: "challengers", Party.PROVIDER: "the provider's side",
+    names = {Party.CHALLENGER: "challengers", Party.DEMANDER: "demanders",
+             Party.PROVIDER: "the provider's side",
              Party.CLIENT: "the client", Party.STRANGER: "strangers"}  # fmt: skip
     rows = [
         (names.get(c.party, c.party.name.lower()), f"{c.transactions:,}", f"{c.gas:,}",

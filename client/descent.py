@@ -220,16 +220,20 @@ def source_of(known: Known, item: int) -> str:
     return known.sources[item]
 
 
-def source_text(source: str) -> str:
-    """A noted place for a drawing: the end of the path, the line, the text.  Nothing in it moves a
-    cursor: a model's file may be a stranger's."""
+def source_lines(source: str) -> list[str]:
+    """A noted place for a drawing: the end of the path and the line; the text there."""
     found = _PLACE.match(source)
-    if found is not None:
-        parts = PurePath(found["file"]).parts
-        path = "/".join(("…", *parts[-_PARTS:]) if len(parts) > _PARTS else parts)
-        source = f"{path}:{found['line']} in {found['name']}"
-        source += f": {found['text']}" if found["text"] else ""
-    return "".join(c if c.isprintable() else "?" for c in source)
+    if found is None:
+        return [printable(source)] if source else []
+    parts = PurePath(found["file"]).parts
+    path = "/".join(("…", *parts[-_PARTS:]) if len(parts) > _PARTS else parts)
+    place = f"{path}:{found['line']} in {found['name']}"
+    return [printable(line) for line in (place, found["text"]) if line]
+
+
+def printable(text: str) -> str:
+    """Text of a model's file, in which nothing moves a cursor: it may be a stranger's."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 # --- what was wrong ------------------------------------------------------------------------------

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from client.demanded import outcome_text, place_text
 from client.descent import Finding, Known, Leg, finding, legs, move_text, turn_text
 from client.job_errors import UnknownJob
 from client.jobs import Client
 from client.spoils import FAULTS, Costs, Line, Parties, Party, costs, money, slash_of
 from client.turns import seconds_left
 from protocol.chain.book import Attempt, Book, JobRecord
+from protocol.chain.demands import DemandEvent, DemandRecord, Docket
 from protocol.chain.disputes import ChallengeRecord, ClaimFell, Dispute, Move
 from protocol.chain.errors import Reorganised
+from protocol.chain.event import Event
 from protocol.chain.receipts import Sent, sent
 from protocol.chain.state import Snapshot
+from protocol.spec.demands import DemandState
 from protocol.spec.dispute import Challenge, Outcome, Wait
 from protocol.spec.job import JobStatus
 
@@ -60,22 +64,36 @@ class ChallengeView:
 
 
 @dataclass(frozen=True)
+class DemandView:
+    """One demand for data: in words, who sent it, and the gas of asking."""
+
+    record: DemandRecord
+    text: str
+    outcome: str
+    sent: Sent
+    live: bool
+
+
+@dataclass(frozen=True)
 class DisputeView:
-    """The dispute about one attempt at a job."""
+    """The dispute about one attempt at a job: its challenges, and the demands for data."""
 
     dispute: Dispute
+    docket: Docket
     record: JobRecord
     attempt: Attempt
     outcome: str
     challenges: tuple[ChallengeView, ...]
+    demands: tuple[DemandView, ...]
     money: tuple[Line, ...]
     costs: tuple[Costs, ...]
     parties: Parties
 
     @property
     def live(self) -> bool:
-        """Whether a challenge of a standing claim still moves."""
-        return any(x.turn is not None for x in self.challenges)
+        """Whether a challenge or a demand of a standing claim waits for somebody."""
+        waiting = any(x.turn is not None for x in self.challenges)
+        return waiting or any(d.live for d in self.demands)
 
     def rank(self, who: bytes) -> tuple[int, int]:
         """The order in which parties are named: challengers by their first challenge, provider,
@@ -101,12 +119,22 @@ class Disputed:
 # --- from the chain ------------------------------------------------------------------------------
 
 
-def disputes_of(book: Book, job: bytes, attempt: int | None = None) -> list[Dispute]:
-    """Disputes about a job, or about one attempt at it (from 0)."""
-    return [
-        d for d in book.disputes.values()
-        if d.job == job and attempt in (None, d.attempt)
-    ]  # fmt: skip
+Case = tuple[Dispute, Docket]
+"""What was disputed and demanded of one claim; one of both may be empty."""
+
+
+def cases_of(book: Book, job: bytes, attempt: int | None = None) -> list[Case]:
+    """The disputed claims of a job, or that of one attempt at it (from 0)."""
+    out = []
+    for tried in book.jobs[job].attempts if job in book.jobs else ():
+        claim, root = tried.claim, tried.result_root
+        if claim is None or root is None or attempt not in (None, tried.number):
+            continue
+        if claim in book.disputes or claim in book.dockets:
+            plain = Dispute(claim, job, tried.number, tried.provider, root, 0, 0)
+            docket = book.dockets.get(claim, Docket(claim, job))
+            out.append((book.disputes.get(claim, plain), docket))
+    return out
 
 
 class Reader:
@@ -132,13 +160,15 @@ class Reader:
         book, at = self._book()
         record = book.jobs[self.job]
         views = []
-        for d in disputes_of(book, self.job, attempt):
-            moves = [move for x in d.challenges for move in x.moves]
-            made = sent(chain, (move.event.place.tx for move in moves))
+        for d, docket in cases_of(book, self.job, attempt):
+            places = [move.event.place for x in d.challenges for move in x.moves]
+            places += [event.place for event in book.events if _is_of(event, docket)]
+            made = sent(chain, (place.tx for place in places))
             live = [x.number for x in d.challenges if x.outcome is Outcome.LIVE]
             numbers = live if (record, d) in book.standing() else []
             turns = chain.turns_of([(d.claim, n) for n in numbers], at) if numbers else []
-            views.append(self._view(d, book, made, dict(zip(numbers, turns, strict=True))))
+            turned = dict(zip(numbers, turns, strict=True))
+            views.append(self._view((d, docket), book, made, turned))
         return Disputed(record, at, tuple(views))
 
     def _book(self) -> tuple[Book, Snapshot]:
@@ -148,11 +178,11 @@ class Reader:
         return book, at
 
     def _view(
-        self, d: Dispute, book: Book, made: Mapping[bytes, Sent], turns: Turns
+        self, case: Case, book: Book, made: Mapping[bytes, Sent], turns: Turns
     ) -> DisputeView:
-        entry = book.providers.get(d.provider)
+        entry = book.providers.get(case[0].provider)
         game, delegate = self.client.chain.deployment.game, entry.delegate if entry else b""
-        return dispute_view(d, book, made, turns, game, delegate, self.known, self.why)
+        return dispute_view(case, book, made, turns, game, delegate, self.known, self.why)
 
     def follow(self, attempt: int | None, now: Disputed) -> Iterator[Disputed]:
         """What is after each change from ``now`` on, until nothing disputed moves any more, or the
@@ -160,8 +190,8 @@ class Reader:
         while now.record.live and (not now.disputes or any(v.live for v in now.disputes)):
             self.client.chain.rpc.pause(self.client.chain.config.poll_seconds)
             book, _ = self._book()
-            told = [view.dispute for view in now.disputes]
-            if (book.jobs[self.job], disputes_of(book, self.job, attempt)) != (now.record, told):
+            told = [(view.dispute, view.docket) for view in now.disputes]
+            if (book.jobs[self.job], cases_of(book, self.job, attempt)) != (now.record, told):
                 now = self.read(attempt)
                 yield now
 
@@ -169,8 +199,12 @@ class Reader:
 # --- in words: pure ------------------------------------------------------------------------------
 
 
+def _is_of(event: Event, docket: Docket) -> bool:
+    return isinstance(event, DemandEvent) and event.claim == docket.claim
+
+
 def dispute_view(
-    d: Dispute,
+    case: Case,
     book: Book,
     made: Mapping[bytes, Sent],
     turns: Turns,
@@ -180,12 +214,14 @@ def dispute_view(
     why: str,
 ) -> DisputeView:
     """A dispute as it is seen.  ``made`` are the transactions of its moves, by hash."""
+    d, docket = case
     record = book.jobs[d.job]
     attempt, fell = record.attempts[d.attempt], fall_of(d)
     deal = record.terms.deal
     callers = {tx: one.sender if one.to == game else one.to for tx, one in made.items()}
     challengers = frozenset(x.challenger for x in d.challenges)
-    parties = Parties(d.provider, deal.client, challengers, delegate)
+    demanders = frozenset(x.demander for x in docket.demands)
+    parties = Parties(d.provider, deal.client, challengers, demanders, delegate)
     data = None
     if fell is not None and made[fell.place.tx].to == game:
         data = made[fell.place.tx].data
@@ -209,10 +245,17 @@ def dispute_view(
         challenges.append(
             ChallengeView(x, tuple(moves), tuple(legs(d, x)), turn, mine, outcome)
         )
-    lines = money(d, deal, slash_of(book.events, d), callers)
+    current = record.attempts[-1] == attempt and record.live
+    ended = d.fall is not None or attempt.fault is not None or record.status is JobStatus.VOIDED
+    demands = [
+        DemandView(x, place_text(x), outcome_text(x, docket, ended), made[x.asked.tx],
+                   current and not ended and x.state is DemandState.OPEN)
+        for x in docket.demands
+    ]  # fmt: skip
+    lines = money(d, docket, deal, ended, slash_of(book.events, d), callers)
     return DisputeView(
-        d, record, attempt, _outcome(d, record, attempt), tuple(challenges), tuple(lines),
-        tuple(costs(made.values(), parties)), parties,
+        d, docket, record, attempt, _outcome(d, record, attempt), tuple(challenges),
+        tuple(demands), tuple(lines), tuple(costs(made.values(), parties)), parties,
     )  # fmt: skip
 
 
@@ -264,10 +307,12 @@ def _outcome(d: Dispute, record: JobRecord, attempt: Attempt) -> str:
     if attempt.fault is not None:
         return f"the claim was rejected: {FAULTS[attempt.fault]}"
     if record.status is JobStatus.FINALIZED:
-        return "the result stands: every challenge was defeated"
+        return "the result stands" + (": every challenge was defeated" if d.challenges else "")
     live = [x for x in d.challenges if x.outcome is Outcome.LIVE]
     if not record.live:
         return f"the job was {record.status.name.lower()}"
+    if not d.challenges:
+        return "nobody challenged the result so far"
     if live:
         return f"{len(live)} of {len(d.challenges)} challenges are live"
     return "every challenge was defeated; others may still come"

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+from client.demanded import gains
 from protocol.chain.book import AttemptLost, Slashed
+from protocol.chain.demands import Docket
 from protocol.chain.disputes import (
     BlockRevealed,
     ChallengeRecord,
@@ -33,6 +35,7 @@ class Party(Enum):
     """Who somebody is in a dispute."""
 
     CHALLENGER = auto()
+    DEMANDER = auto()
     PROVIDER = auto()
     CLIENT = auto()
     STRANGER = auto()
@@ -46,6 +49,7 @@ class Parties:
     provider: bytes
     client: bytes
     challengers: frozenset[bytes]
+    demanders: frozenset[bytes] = frozenset()
     delegate: bytes = b""
 
     def of(self, who: bytes) -> Party:
@@ -56,6 +60,8 @@ class Parties:
             return Party.PROVIDER
         if who in self.challengers:
             return Party.CHALLENGER
+        if who in self.demanders:
+            return Party.DEMANDER
         return Party.CLIENT if who == self.client else Party.STRANGER
 
 
@@ -93,19 +99,27 @@ def slash_of(events: Iterable[Event], d: Dispute) -> Slashed | None:
 
 
 def money(
-    d: Dispute, deal: Deal, slashed: Slashed | None, callers: Mapping[bytes, bytes]
+    d: Dispute,
+    docket: Docket,
+    deal: Deal,
+    ended: bool,
+    slashed: Slashed | None,
+    callers: Mapping[bytes, bytes],
 ) -> list[Line]:
-    """Every gain and loss.  ``callers`` are, by transaction, who called the game.
+    """Every gain and loss.
 
+    ``ended``: the claim was rejected or its job voided; ``callers`` are, by transaction, who called
+    the game.
     Of a job that the court voided it is the bonds alone: what its client and provider got is no
     part of the dispute.
     """
     lines = []
     for x in d.challenges:
         lines += _bond(d, x, deal, callers)
-        if d.fall is not None and x.outcome is Outcome.LIVE:
+        if ended and x.outcome is Outcome.LIVE:
             rest = x.native - MOVE_GAS * deal.gas_price * len(_answers(d, x))
             lines.append(Line(x.challenger, "bonds to collect", x.token, rest))
+    lines += [Line(who, what, 0, wei) for who, what, wei in gains(docket, deal, ended)]
     if slashed is not None:
         lines.append(Line(d.provider, "stake lost", -slashed.token, -slashed.native))
         lines += [Line(p.to, "reward", p.token, p.native) for p in slashed.payouts[:-1]]

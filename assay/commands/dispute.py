@@ -14,7 +14,7 @@ from assay.session import address_text, market
 
 if TYPE_CHECKING:
     from client.descent import Finding, Known, Leg
-    from client.disputes import ChallengeView, Disputed, DisputeView, MoveView
+    from client.disputes import ChallengeView, DemandView, Disputed, DisputeView, MoveView
     from protocol.chain.book import JobRecord
 
 PROGRAM_SECONDS = 20.0
@@ -43,7 +43,7 @@ def dispute_command(
     assay dispute 0x3fa8 --follow
     assay dispute 0x3fa8 --json | jq '.disputes[].outcome'
     """
-    from client.disputes import Reader, disputes_of
+    from client.disputes import Reader, cases_of
     from client.jobs import Client
 
     number = None if attempt is None else attempt - 1
@@ -54,7 +54,7 @@ def dispute_command(
         if number is not None and number >= len(record.attempts):
             tried = len(record.attempts)
             raise BadInput(f"got attempt {attempt}, job {short(key)} has had {tried} so far")
-        disputed = bool(disputes_of(client.book()[0], key, number))
+        disputed = bool(cases_of(client.book()[0], key, number))
         known, why = _known(model, record) if disputed or follow or model else (None, "")
         reader = Reader(client, key, known, why)
         latest = reader.read(number)
@@ -163,6 +163,7 @@ def _dispute_json(view: DisputeView) -> dict[str, Any]:
             "transaction": fall.place.tx,
         },
         "challenges": [_challenge_json(x) for x in view.challenges],
+        "demands": [_demand_json(d) for d in view.demands],
         "money": [
             {
                 "who": address_text(line.who),
@@ -185,6 +186,24 @@ def _dispute_json(view: DisputeView) -> dict[str, Any]:
         "transactions": sum(cost.transactions for cost in view.costs),
         "gasInAll": sum(cost.gas for cost in view.costs),
     }  # fmt: skip
+
+
+def _demand_json(view: DemandView) -> dict[str, Any]:
+    d = view.record
+    return {
+        "number": d.number,
+        "demander": address_text(d.demander),
+        "part": d.part.name.lower(),
+        "item": d.item,
+        "index": d.index,
+        "what": view.text,
+        "state": d.state.name.lower(),
+        "outcome": view.outcome,
+        "live": view.live,
+        "deadline": d.deadline,
+        "transaction": view.sent.tx,
+        "gas": view.sent.gas,
+    }
 
 
 def _challenge_json(x: ChallengeView) -> dict[str, Any]:

@@ -10,15 +10,20 @@ from typing import Any
 import pytest
 
 from assay import exits
+from assay.commands.dispute import _known
 from client.compiled import Compiled
 from client.descent import Known
 from client.disputes import DisputeView, Reader
 from client.jobs import Client
 from client.spoils import Party
 from protocol.chain.rpc import Rpc
+from protocol.spec.answers import Part
 from protocol.spec.dispute import CLOSE_GAS, Wait
 from protocol.spec.job import Fault, task_hash
 from protocol.spec.trace import Tree
+from protocol.storage.jobs import publish_job
+from protocol.storage.process import NodeProcess
+from protocol.storage.store import Store
 from scripts import evm
 from tests.actors import liars
 from tests.assay.conftest import Assay, Env
@@ -28,7 +33,7 @@ from tests.game.world import case
 
 pytestmark = pytest.mark.chain
 
-LAYERS = tuple(f'File "/home/u/net.py", line {n}, in forward: x{n} = f(x)' for n in (7, 8, 9))
+LAYERS = tuple(f'File "models/net.py", line {n}, in forward: x{n} = f(x)' for n in (7, 8, 9))
 ELEMENT = 14
 
 
@@ -105,7 +110,8 @@ def test_dispute__element_proven_wrong__is_drawn_with_both_numbers_and_the_sourc
     assert [wrong["claimedBytes"], wrong["trueBytes"]] == ["0x" + v.hex() for v in values]
     assert (wrong["element"], wrong["place"], wrong["dtype"]) == (ELEMENT, [2, 4], "f32")
     for words in (
-        "step 1", "operation 2: DOT over 70 -> f32 [3, 5]", "/home/u/net.py:9 in forward: x9 =",
+        "step 1", "operation 2: DOT over 70 -> f32 [3, 5]", "models/net.py:9 in forward\n",
+        "x9 = f(x)",
         "block 0", "element 14 [2, 4] is wrong", f"claimed {wrong['claimed']}",
         f"true    {wrong['true']}", "a number was proven wrong", "open: waits for a provider",
     ):  # fmt: skip
@@ -126,7 +132,7 @@ def test_dispute__element_proven_wrong__is_drawn_with_both_numbers_and_the_sourc
 def credited(world: World, who: bytes) -> tuple[int, int]:
     """All that the contracts owe an account, free stake and deposit of a provider included."""
     at = world.chain.snapshot()
-    credits = world.chain.balances(who, at).credits
+    credits = world.chain.balances(who, at).credits.values()
     free = world.chain.provider(who, at)
     token = free.stake + sum(c.token for c in credits)
     return token, free.deposit + sum(c.native for c in credits)
@@ -248,6 +254,21 @@ def test_dispute__without_the_program__draws_all_that_needs_none(
     assay("dispute", duel.job.hex(), "--model", path, env=env).fails(exits.USAGE, "submitted")
 
 
+def test_known__without_a_model__is_the_program_from_ipfs(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    e = case("mlp").example
+    record, _ = Client(world.chain).record(liar(world).job)
+    with NodeProcess(tmp_path / "ipfs") as node:
+        monkeypatch.setenv("ASSAY_IPFS_API", node.api)
+        monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+        with Store() as store:
+            roots = publish_job(store, e.program, e.constants, e.inputs)
+        known, why = _known(None, replace(record, locators=roots.locators.encode()))
+    assert known == Known(e.program)
+    assert why == ""
+
+
 def test_dispute__follow__draws_each_change_to_the_end(
     assay: Assay, env: Env, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +293,43 @@ def test_dispute__follow__draws_each_change_to_the_end(
     first, *_, last = shown.out.split("-" * 100)
     assert "the provider opens the steps, due" in first
     assert "a number was proven wrong" in last
+
+
+def test_dispute__demands_alone__are_shown_with_their_money(
+    assay: Assay, env: Env, world: World
+) -> None:
+    of = case("counter")
+    before = {role: credited(world, world.address(role)) for role in (STRANGER, PROVIDER, KEEPER)}
+    duel = Duel(world, of, of.truth)
+    duel.demand(Part.HEADER, role=STRANGER)
+    duel.answer(1)
+    duel.demand(Part.OUTPUT, 0, 0, role=STRANGER)
+    drawn = assay("dispute", duel.job.hex(), env=env).out
+    for words in ("nobody challenged", "the program's header", "answered: ", "run 0 of output 0",
+                  "open, due in", "demander"):  # fmt: skip
+        assert words in drawn, drawn
+    assert read(duel).live
+    court = world.chain.contracts.court
+    duel.demand(Part.OUTPUT, 1, 7, role=KEEPER)
+    assert max(map(len, drawn.splitlines())) <= 100
+    world.past(duel.docket().demand(2).deadline)
+    world.send(CLIENT, court.timeout(duel.terms, duel.claim, 2))
+    view = read(duel)
+    assert not view.live
+    assert view.outcome == "the claim was rejected: the provider withheld data"
+    assert [d.outcome for d in view.demands][1:] == [
+        "withheld: the claim fell by it", "the claim ended; fee to collect",
+    ]  # fmt: skip
+    world.send(CLIENT, court.collect(duel.claim, [2, 3]))
+    view = read(duel)
+    assert sum(line.token for line in view.money) == sum(line.native for line in view.money) == 0
+    for role, (token, native) in before.items():
+        who = world.address(role)
+        now, told = credited(world, who), owed(view)[who]
+        brought = sum(-x.native for x in view.money if (x.who, x.what) == (who, "fees of demands"))
+        assert (now[0] - token, now[1] - native) == (told[0], told[1] + brought), role
+    told = assay("dispute", duel.job.hex(), "--json", env=env).json["disputes"][0]
+    assert [d["state"] for d in told["demands"]] == ["answered", "collected", "collected"]
 
 
 def test_dispute__nothing_disputed__is_one_sentence(

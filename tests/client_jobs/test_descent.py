@@ -15,14 +15,15 @@ from client.descent import (
     legs,
     move_text,
     operation_text,
+    source_lines,
     source_of,
-    source_text,
     template_of,
     turn_text,
     value_text,
 )
 from client.spoils import Parties, Party, costs, money
 from client.turns import seconds_left
+from protocol.chain.demands import Docket
 from protocol.chain.disputes import ClaimFell, Dispute, Pointed, Stop
 from protocol.chain.receipts import Sent
 from protocol.spec.dispute import CLOSE_GAS, MOVE_GAS, Wait
@@ -30,11 +31,12 @@ from protocol.spec.job import DEAD, Fault
 from protocol.spec.referee import Proof
 from protocol.spec.trace import Tree
 from protocol.spec.types import DType
-from tests.chain.test_book import ALICE, BOB
+from tests.chain.test_book import ALICE, BOB, JOB
 from tests.chain.test_disputes import CLAIM, ME, OTHER, ROOT, ROWS, Story, committed, whole
 from tests.game.world import DEAL, case
 
 TASK = case("mlp").task(b"G" * 20, bytes(32))
+NOTHING = Docket(CLAIM, JOB)
 MLP = Known(case("mlp").example.program)
 
 
@@ -155,16 +157,16 @@ def test_template_of__operations_and_what_is_none__are_told_apart() -> None:
     assert template_of(MLP, beyond, 1, 0) is None, "a step of a phase that does not exist"
 
 
-def test_source_text__what_the_importer_noted__is_the_line_and_its_text() -> None:
-    noted = 'File "/home/u/work/a/b/net.py", line 12, in forward: x = self.fc(x)'
-    assert source_text(noted) == "…/work/a/b/net.py:12 in forward: x = self.fc(x)"
-    assert source_text('File "net.py", line 1, in f') == "net.py:1 in f"
-    assert source_text("relu_3") == "relu_3"
-    assert source_text("") == ""
+def test_source_lines__what_the_importer_noted__is_the_place_and_its_text() -> None:
+    noted = 'File "/opt/nets/a/b/c/net.py", line 12, in forward: x = self.fc(x)'
+    assert source_lines(noted) == ["…/a/b/c/net.py:12 in forward", "x = self.fc(x)"]
+    assert source_lines('File "net.py", line 1, in f') == ["net.py:1 in f"]
+    assert source_lines("relu_3") == ["relu_3"]
+    assert source_lines("") == []
 
 
-def test_source_text__escapes_of_a_strangers_model__move_no_cursor() -> None:
-    assert source_text("x\x1b[2J\ny") == "x?[2J?y"
+def test_source_lines__escapes_of_a_strangers_model__move_no_cursor() -> None:
+    assert source_lines("x\x1b[2J\ny") == ["x?[2J?y"]
 
 
 def test_source_of__programs_of_one_phase__by_operation() -> None:
@@ -229,7 +231,7 @@ def test_money__whole_story__adds_up_to_what_the_contracts_still_hold() -> None:
     d = whole().dispute()
     deal = replace(DEAL, gas_price=0)
     callers = {event.place.tx: BOB for event in whole().events}
-    lines = money(d, deal, None, callers)
+    lines = money(d, NOTHING, deal, True, None, callers)
     told = [(line.who, line.what, line.token, line.native) for line in lines]
     assert told == [
         (ME, "bond 1", -50, -60),
@@ -244,13 +246,13 @@ def test_money__answers_and_closings__are_paid_from_bonds_to_who_called() -> Non
     d = whole().dispute()
     deal = replace(DEAL, gas_price=1)
     callers = {event.place.tx: BOB for event in whole().events}
-    lines = {(x.who, x.what): x for x in money(d, deal, None, callers)}
+    lines = {(x.who, x.what): x for x in money(d, NOTHING, deal, True, None, callers)}
     assert lines[BOB, "answers"].native == 4 * MOVE_GAS
     assert lines[BOB, "closing"].native == CLOSE_GAS
 
 
 def test_costs__transactions_of_all_sides__are_added_by_party() -> None:
-    parties = Parties(ALICE, b"C" * 20, frozenset({ME}), BOB)
+    parties = Parties(ALICE, b"C" * 20, frozenset({ME}), frozenset(), BOB)
 
     def one(sender: bytes, gas: int) -> Sent:
         return Sent(CLAIM, sender, b"G" * 20, b"", gas, 2 * gas, 1)
@@ -262,7 +264,7 @@ def test_costs__transactions_of_all_sides__are_added_by_party() -> None:
 
 
 def test_parties__no_delegate__makes_nobody_the_provider() -> None:
-    parties = Parties(ALICE, b"C" * 20, frozenset({ME}), bytes(20))
+    parties = Parties(ALICE, b"C" * 20, frozenset({ME}), frozenset(), bytes(20))
     assert parties.of(bytes(20)) is Party.STRANGER
     assert parties.of(DEAD) is Party.BURNED
     assert parties.of(b"C" * 20) is Party.CLIENT
