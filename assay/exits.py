@@ -88,6 +88,9 @@ BY_NAME: dict[str, int] = {
     "EngineError": USAGE,
     "AgentRunning": USAGE,
     "Unsuitable": REFUSED,
+    # keepers
+    "Uncertain": NOT_YET,
+    "NoGame": UNKNOWN,
     # client
     "CompileError": USAGE,
     "BadModelFile": INVALID,

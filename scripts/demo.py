@@ -49,8 +49,8 @@ SENTENCES = Path(__file__).with_name("sentences.txt")
 PRICE = "20"
 RUN_SECONDS = 40
 WINDOW_SECONDS = 6
-WATCHED_SECONDS = 20
-"""The window of the second act: a watchtower needs time to compute."""
+WATCHED_SECONDS = 60
+"""The window of the second act: a watchtower needs time to fetch the weights and compute."""
 
 LIE_LAYER = 3
 DEADLINE_SECONDS = 900.0
@@ -280,6 +280,9 @@ class Demo:
         expect(self.name(record.provider or b"").startswith("provider"), "the cheat came again")
         tower = self.market.processes["watchtower"]
         tower.wait_for(lambda line: "result is right" in line, "'the result is right'", 120)
+        self.say("   the window passes: the local chain's clock is moved on")
+        self.chain.rpc.call("evm_increaseTime", WATCHED_SECONDS)
+        self.chain.rpc.call("evm_mine")
         self.wait(job, JobStatus.FINALIZED)
         self.same_bits(job, directory)
         self.say("[bold]10. The account[/bold]")

@@ -26,7 +26,8 @@ def devnet_command(directory: Path, providers: int, evm: str, port: int) -> None
     """Run a whole market on this machine until Ctrl-C.
 
     A chain, the contracts, an IPFS node each for a client, the providers and a watchtower, the
-    providers, a keeper and the watchtower, each a process of its own. It writes a file of settings for other terminals:
+    providers, a keeper and the watchtower, each a process of its own. It writes a file of settings
+    for other terminals:
 
     \b
     assay devnet                        in one terminal
