@@ -23,6 +23,7 @@ from typing import Final
 from keepers.base import Keeper, Runner
 from keepers.config import KeeperConfig
 from keepers.judge import Judge, JudgeConfig, Uncertain, Verdict
+from keepers.turns import Turn
 from protocol.chain.book import JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import Money, short
@@ -34,8 +35,8 @@ from protocol.chain.refusal import Reverted
 from protocol.chain.reverts import CreditTooLow, TooLate, WrongClaim, WrongStatus
 from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Outcome, Result, Sender
-from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.dispute import Outcome as Ended
+from protocol.spec.dispute import Wait
 from protocol.spec.errors import AssayError
 from protocol.spec.job import TRACE_FACTOR, JobStatus
 from protocol.spec.strategy import Move as GameMove
@@ -59,17 +60,6 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Seat:
-    """A challenge of mine: where it stands, and until when its turn lasts."""
-
-    job: JobRecord
-    claim: bytes
-    number: int
-    challenge: Challenge
-    deadline: int
-
-
-@dataclass(frozen=True)
 class View:
     """All that a decision needs.
 
@@ -81,7 +71,7 @@ class View:
     time: int
     claims: tuple[JobRecord, ...]
     verdicts: Mapping[bytes, Verdict]
-    seats: tuple[Seat, ...] = ()
+    seats: tuple[Turn, ...] = ()
     fallen: tuple[tuple[bytes, int], ...] = ()
     credits: tuple[tuple[str, int, int], ...] = ()
 
@@ -223,7 +213,7 @@ class Watchtower(Keeper[View, Move]):
                     places.append((record, claim, x.number))
         found = self.chain.turns_of([(claim, number) for _, claim, number in places], at)
         seats = tuple(
-            Seat(record, claim, number, challenge, until)
+            Turn(record, claim, number, challenge, until)
             for (record, claim, number), (challenge, until) in zip(places, found, strict=True)
         )
         self.judge.keep_only([r for r in map(claim_of, committed) if r is not None])

@@ -1,0 +1,140 @@
+"""What the watchtower decides, without a chain; and what it remembers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keepers.judge import Judge, JudgeConfig, Verdict
+from keepers.turns import Turn
+from keepers.watchtower import Act, Kind, Policy, View, Withdraw, deadline, decide
+from protocol.chain.book import JobRecord
+from protocol.spec.dispute import Challenge, Wait
+from protocol.spec.job import JobStatus
+from protocol.storage.config import StorageConfig
+from protocol.storage.store import Store
+from tests.keepers.test_decide import CLIENT, record
+
+ME = b"\x0a" * 20
+NOW = 100
+
+
+def claim_of(number: int) -> bytes:
+    return number.to_bytes(32, "little")
+
+
+def committed(number: int, price: int = 5, until: int = 200) -> JobRecord:
+    """A committed job whose window lasts to ``until``."""
+    made = record(JobStatus.COMMITTED, until, number=number)
+    deal = replace(made.terms.deal, price_floor=price, price_ceiling=price)
+    attempt = replace(made.attempts[0], claim=claim_of(number), result_root=bytes(32))
+    return replace(made, terms=replace(made.terms, deal=deal), attempts=(attempt,))
+
+
+def seat(number: int, wait: Wait, until: int, challenge: int = 1) -> Turn:
+    x = Challenge(ME, 7, bytes(32), 0, 1, 0, 0, 0, 0, wait=wait)
+    return Turn(committed(number), claim_of(number), challenge, x, until)
+
+
+def view(*claims: JobRecord, verdicts: dict[int, Verdict] | None = None, **rest: Any) -> View:
+    known = {claim_of(n): v for n, v in (verdicts or {}).items()}
+    return View(NOW, claims, known, **rest)
+
+
+def kinds(seen: View, policy: Policy | None = None) -> list[tuple[Kind, int]]:
+    """What is to be done, about which claim."""
+    moves = decide(seen, policy or Policy())
+    return [
+        (m.kind, int.from_bytes(m.claim, "little")) for m in moves if isinstance(m, Act)
+    ]
+
+
+def test_decide__unknown_claims__are_computed_dearest_first() -> None:
+    seen = view(committed(1, price=5), committed(2, price=50), committed(3, price=7))
+    assert kinds(seen) == [(Kind.CHECK, 2), (Kind.CHECK, 3), (Kind.CHECK, 1)]
+
+
+def test_decide__wrong_claim__is_challenged_before_anything_is_computed() -> None:
+    seen = view(committed(1, price=90), committed(2), verdicts={2: Verdict.WRONG})
+    assert kinds(seen) == [(Kind.CHALLENGE, 2), (Kind.CHECK, 1)]
+
+
+def test_decide__right_claim__is_left_alone() -> None:
+    assert kinds(view(committed(1), verdicts={1: Verdict.RIGHT})) == []
+
+
+def test_decide__illegal_job__is_voided() -> None:
+    assert kinds(view(committed(1), verdicts={1: Verdict.ILLEGAL})) == [(Kind.VOID, 1)]
+
+
+def test_decide__window_over__nothing_is_begun() -> None:
+    seen = view(committed(1, until=NOW - 1), committed(2, until=NOW - 1),
+                verdicts={2: Verdict.WRONG})  # fmt: skip
+    assert kinds(seen) == []
+    assert kinds(view(committed(1, until=NOW))) == [(Kind.CHECK, 1)], "t <= clock is ours"
+
+
+def test_decide__others_challenge_too__it_opens_its_own_once() -> None:
+    wrong = {1: Verdict.WRONG}
+    held = replace(committed(1), holds=3)
+    assert kinds(view(held, verdicts=wrong)) == [(Kind.CHALLENGE, 1)]
+    mine = view(held, verdicts=wrong, seats=(seat(1, Wait.REVEAL, 150),))
+    assert kinds(mine) == []
+
+
+def test_decide__turns__mine_in_time_theirs_when_late() -> None:
+    seats = (
+        seat(1, Wait.CHALLENGER, 150), seat(2, Wait.CHALLENGER, 120), seat(3, Wait.CHALLENGER, 99),
+        seat(4, Wait.REVEAL, 99), seat(5, Wait.STEP, NOW), seat(6, Wait.OPENING, 42),
+    )  # fmt: skip
+    assert kinds(view(seats=seats)) == [
+        (Kind.TIMEOUT, 6), (Kind.TIMEOUT, 4), (Kind.PLAY, 2), (Kind.PLAY, 1),
+    ]  # fmt: skip
+
+
+def test_decide__fallen_claims__bonds_are_collected_and_money_withdrawn() -> None:
+    seen = view(fallen=((claim_of(9), 2),), credits=(("game", 10**18, 0), ("registry", 1, 1)))
+    assert decide(seen, Policy()) == [
+        Act(Kind.COLLECT, claim_of(9), b"", 2), Withdraw("game", 10**18, 0),
+    ]  # fmt: skip
+
+
+def test_decide__policy__names_clients_and_a_least_price() -> None:
+    seen = view(committed(1, price=5), committed(2, price=50))
+    assert kinds(seen, Policy(min_price=6)) == [(Kind.CHECK, 2)]
+    assert kinds(seen, Policy(clients=frozenset({b"\x77" * 20}))) == []
+    assert len(kinds(seen, Policy(clients=frozenset({CLIENT})))) == 2
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(Wait)), st.integers(0, 200)), max_size=6))
+def test_decide__any_turns__every_move_is_ours_to_make(turns: list[tuple[Wait, int]]) -> None:
+    seats = tuple(seat(k + 1, wait, until) for k, (wait, until) in enumerate(turns))
+    for kind, number in kinds(view(seats=seats)):
+        x = seats[number - 1]
+        assert (x.challenge.wait is Wait.CHALLENGER) == (kind is Kind.PLAY)
+        assert (x.deadline >= NOW) == (kind is Kind.PLAY)
+
+
+def test_deadline__of_the_turns__is_the_nearest_that_still_runs() -> None:
+    seats = (seat(1, Wait.REVEAL, 99), seat(2, Wait.REVEAL, 130), seat(3, Wait.STEP, 120))
+    assert deadline(view(seats=seats)) == 120
+    assert deadline(view()) is None
+
+
+def test_judge__restart__remembers_whole_verdicts_alone(tmp_path: Path) -> None:
+    config = JudgeConfig(tmp_path / "verdicts")
+    store = cast(Store, type("NoStore", (), {"config": replace(
+        StorageConfig(), cache_dir=tmp_path / "cache")})())  # fmt: skip
+    judge = Judge(store, config)
+    judge.overrule(claim_of(1))
+    judge.overrule(claim_of(2))
+    (config.directory / f"{claim_of(3).hex()}.partial").write_text("ri")
+    (config.directory / claim_of(4).hex()).write_text("maybe")
+    again = Judge(store, config)
+    assert dict(again.verdicts) == {claim_of(1): Verdict.RIGHT, claim_of(2): Verdict.RIGHT}
+    again.keep_only([claim_of(2)])
+    assert dict(Judge(store, config).verdicts) == {claim_of(2): Verdict.RIGHT}
