@@ -1,8 +1,9 @@
 """The chain: the only code that talks to an EVM node.
 
 ``config`` says which node, contracts and key; ``chain.Chain`` reads the contracts at one block;
-``events.History`` follows their logs through reorgs; ``transactions.Sender`` is the one path that
-simulates, signs, sends, replaces and waits.  ``book`` (what the logs mean) and ``fees`` are pure.
+``history.History`` follows their logs through reorgs; ``transactions.Sender`` is the one path that
+simulates, signs, sends, replaces and waits.  What the logs mean (``book``, with ``disputes`` and
+``demands``), ``contracts`` (calls as data) and ``fees`` are pure.
 """
 
 from __future__ import annotations

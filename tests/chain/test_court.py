@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from protocol.chain.book import Book
+from protocol.chain.book import Book, ProvenIllegal
 from protocol.chain.chain import Chain, Read
 from protocol.chain.contracts import Court, answer_of, encoded
 from protocol.chain.court_reverts import DemandedBefore, NotOpen, WrongFee
@@ -22,16 +24,18 @@ from protocol.chain.disputes import ClaimEnded
 from protocol.chain.errors import WrongChain
 from protocol.chain.event import HistoryBroken, Place
 from protocol.chain.history import History
+from protocol.chain.reverts import WrongStatus
 from protocol.spec.answers import NO_LEAF, NO_PHASE, Part, ProgramAnswer
 from protocol.spec.demands import DemandState, fee_of, paid_for
 from protocol.spec.dispute import Outcome
-from protocol.spec.job import Fault, JobStatus
+from protocol.spec.illegality import prove_illegality
+from protocol.spec.job import Fault, JobStatus, bounty_of, pack_steps
 from protocol.spec.legality_proofs import Illegality, StepsCase
 from protocol.spec.proofs import PhasePart, ProgramPart
 from tests.actors import liars
 from tests.chain.duel import Duel
 from tests.chain.test_disputes import CLAIM, committed
-from tests.chain.world import CLIENT, KEEPER, PROVIDER, RIVAL, STRANGER, World
+from tests.chain.world import CLIENT, KEEPER, LOCATORS, PROVIDER, RIVAL, STRANGER, World
 from tests.game.world import case
 
 
@@ -158,6 +162,34 @@ def test_check__court_of_another_market__is_refused(
     monkeypatch.setattr(Chain, "_read_many", other)
     with pytest.raises(WrongChain, match=rf"Court\.{member} is 0x7777"):
         Chain.connect(world.config(), world.deployment)
+
+
+@pytest.mark.chain
+def test_prove_illegal__more_steps_than_the_phase_has__voids_the_job(fresh_game: World) -> None:
+    world, of = fresh_game, case("mlp")
+    terms = world.terms()
+    task = of.task(world.deployment.game, terms.task.locators_hash)
+    terms = replace(terms, task=replace(task, steps=pack_steps((of.steps[0] + 1,))))
+    found = prove_illegality(of.example.program, terms.task)
+    assert found is not None
+    kind, proof = found
+    assert kind is Illegality.STEPS
+    market, court = world.chain.contracts.market, world.chain.contracts.court
+    bounty = bounty_of(terms.deal, world.deployment.limits.schedule)
+    world.send(CLIENT, market.post(terms, LOCATORS, bounty))
+    job = world.hash(terms)
+    world.accept(terms)
+    world.send(STRANGER, court.prove_illegal(terms, kind, proof, job))
+    history = History(world.chain)
+    book = history.sync(world.chain.snapshot())
+    record = book.jobs[job]
+    assert record.status is JobStatus.VOIDED
+    told = [event for event in book.events if isinstance(event, ProvenIllegal)]
+    assert [(e.job, e.claim, e.caller, e.kind) for e in told] == [
+        (job, bytes(32), world.address(STRANGER), Illegality.STEPS)
+    ]
+    with pytest.raises(WrongStatus):
+        world.send(STRANGER, court.prove_illegal(terms, kind, proof, job))
 
 
 # --- without a chain ------------------------------------------------------------------------------
