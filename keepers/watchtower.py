@@ -23,10 +23,10 @@ from typing import Final
 from keepers.base import Keeper, Runner
 from keepers.config import KeeperConfig
 from keepers.judge import Judge, JudgeConfig, Uncertain, Verdict
-from keepers.turns import Turn
+from keepers.turns import MOST_CLOSED, Turn
 from protocol.chain.book import JobRecord
 from protocol.chain.chain import Chain
-from protocol.chain.contracts import Money, short
+from protocol.chain.contracts import Call, Money, short
 from protocol.chain.deployment import checksum
 from protocol.chain.disputes import Dispute
 from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
@@ -40,7 +40,7 @@ from protocol.spec.dispute import Wait
 from protocol.spec.errors import AssayError
 from protocol.spec.job import TRACE_FACTOR, JobStatus
 from protocol.spec.strategy import Move as GameMove
-from protocol.spec.strategy import NothingWrong
+from protocol.spec.strategy import NothingWrong, Prove
 from protocol.storage.config import StorageConfig
 from protocol.storage.store import Store
 
@@ -230,10 +230,7 @@ class Watchtower(Keeper[View, Move]):
         if self.sender.wallet is None:
             return ()
         has = self.chain.balances(self.sender.address, at)
-        owed = {
-            "game": has.game_credit, "registry": has.registry_credit, "market": has.market_credit,
-        }  # fmt: skip
-        return tuple((name, c.token, c.native) for name, c in owed.items())
+        return tuple((name, c.token, c.native) for name, c in has.credits.items())
 
     def decide(self, view: View) -> list[Move]:
         moves = decide(view, self.policy)
@@ -335,13 +332,38 @@ class Watchtower(Keeper[View, Move]):
 
     def _send(self, record: JobRecord, action: Act, moves: list[GameMove]) -> str:
         numbered = [(action.number, move) for move in moves]
-        call = self.chain.contracts.game.play(action.claim, record.terms, numbered)
+        game = self.chain.contracts.game
+        call = game.play(action.claim, record.terms, numbered)
+        if moves and isinstance(moves[-1], Prove):
+            call = self._after_closing(action, call)
         outcome = self.sender.send(call, already=_over)
         return self._line(f"job {short(action.job)}: {call.what}", outcome)
+
+    def _after_closing(self, action: Act, call: Call) -> Call:
+        """The call that ends a claim, behind the closing of earlier challenges that ran out:
+        whoever challenged first and went away takes no reward."""
+        at = self.chain.snapshot()
+        dispute = self._disputes[action.claim]
+        earlier = [
+            (action.claim, x.number)
+            for x in dispute.undefeated
+            if x.number < action.number and x.challenger != self.sender.address
+        ]
+        turns = zip(earlier, self.chain.turns_of(earlier, at), strict=True)
+        late = [
+            number
+            for (_, number), (x, until) in turns
+            if x.wait is Wait.CHALLENGER and at.next_timestamp > until
+        ][:MOST_CLOSED]
+        if not late:
+            return call
+        game = self.chain.contracts.game
+        return game.together([game.timeout_challengers(action.claim, late), call])
 
     def _timeout(self, action: Act) -> str:
         terms = self._jobs[action.job].terms
         call = self.chain.contracts.game.timeout_provider(action.claim, action.number, terms)
+        call = self._after_closing(action, call)
         outcome = self.sender.send(call, already=_over)
         return self._line(f"job {short(action.job)}: the provider did not answer", outcome)
 
@@ -351,10 +373,7 @@ class Watchtower(Keeper[View, Move]):
 
     def _withdraw(self, action: Withdraw) -> str:
         contracts, me = self.chain.contracts, self.sender.address
-        sources: dict[str, Money] = {
-            "game": contracts.game, "registry": contracts.registry, "market": contracts.market,
-        }  # fmt: skip
-        source = sources[action.contract]
+        source: Money = getattr(contracts, action.contract)
 
         def gone(refusal: Reverted) -> bool:
             return isinstance(refusal, CreditTooLow)

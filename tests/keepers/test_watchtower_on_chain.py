@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,15 @@ from keepers.judge import Judge, JudgeConfig, Verdict
 from keepers.watchtower import Act, Kind, Policy, Watchtower
 from protocol.chain.book import JobRecord
 from protocol.chain.chain import Chain
+from protocol.chain.contracts import Call
+from protocol.chain.game_reverts import NotHere, NothingToReveal, WrongNode, WrongTurn
+from protocol.chain.refusal import Reverted
+from protocol.chain.transactions import Outcome as Sent
 from protocol.chain.transactions import Sender, require_wallet
 from protocol.spec import examples, interpreter
 from protocol.spec.answers import Part
 from protocol.spec.demands import fee_of
-from protocol.spec.dispute import Outcome
+from protocol.spec.dispute import Outcome, Wait
 from protocol.spec.examples import Example
 from protocol.spec.job import Fault, JobStatus, task_hash
 from protocol.spec.workload import Rate
@@ -249,3 +254,118 @@ def test_agent__false_challenger_and_a_demand__are_answered_and_the_result_stand
         text = "\n".join(party.lines)
         assert "building the trace" in text
         assert "timeoutChallengers" in text
+
+
+def test_cycle__every_move_is_undone_by_a_reorg__is_made_again(
+    staffed: Market, tmp_path: Path
+) -> None:
+    job = post(staffed, EXAMPLES["counter"]).job
+    undone = 0
+    with liar(staffed, tmp_path, "counter") as party, watcher(staffed, tmp_path) as tower:
+        committed(party, job)
+        rpc = tower.chain.rpc
+        for _ in range(40):
+            for cycle in (tower.cycle, party.agent.cycle):
+                before, mark = tower.chain.snapshot(), rpc.call("evm_snapshot")
+                cycle()
+                if tower.chain.snapshot().number > before.number:
+                    # Its blocks are replaced by others, in which nothing happened.
+                    rpc.call("evm_revert", mark)
+                    rpc.call("evm_increaseTime", 3)
+                    rpc.call("evm_mine")
+                    undone += 1
+                    cycle()
+            if party.record(job).status is not JobStatus.COMMITTED:
+                break
+        assert party.record(job).attempts[0].fault is Fault.WRONG
+        assert undone >= 6
+
+
+class Hurried(Sender):
+    """A sender whose calls are seen by a stranger, who sends what anybody may send of them first:
+    reveals and proofs."""
+
+    stranger: Sender
+    copied = 0
+
+    def send(self, call: Call, **options: Any) -> Sent:
+        game = self.chain.contracts.game
+        if call.to == game.address:
+            name, values = game.abi.decode_input(call.data)
+            inner = list(values[0]) if name == "play" else [call.data]
+            for data in inner:
+                if game.abi.decode_input(data)[0] in ("reveal", "revealBlock", "prove"):
+                    self._copy(replace(call, data=data, value=0))
+        return super().send(call, **options)
+
+    def _copy(self, call: Call) -> None:
+        try:
+            self.stranger.send(call)
+            self.copied += 1
+        except Reverted as refusal:
+            # It has to follow a move that only the challenger can make.
+            assert isinstance(refusal, WrongTurn | NotHere | WrongNode | NothingToReveal), refusal
+
+
+def test_cycle__front_runner_copies_the_proof__the_reward_stays_with_the_challenger(
+    staffed: Market, tmp_path: Path
+) -> None:
+    job = post(staffed, EXAMPLES["counter"]).job
+    sybil = 6
+    with (
+        liar(staffed, tmp_path, "counter") as party,
+        watcher(staffed, tmp_path) as tower,
+        Chain.connect(staffed.chain_config(sybil)) as other,
+    ):
+        committed(party, job)
+        hurried = Hurried(tower.chain, require_wallet(tower.chain))
+        hurried.stranger = Sender(other, require_wallet(other))
+        tower.sender = hurried
+        tower.cycle()  # what earlier disputes left
+        before = tower.chain.balances(hurried.address, tower.chain.snapshot())
+        record = play(tower, party, job)
+        assert record.attempts[0].fault is Fault.WRONG
+        assert hurried.copied >= 1, "the proof was the stranger's"
+        at = tower.chain.snapshot()
+        lock = tower.chain.lock_of(record.terms.deal, at)[0]
+        after = tower.chain.balances(hurried.address, at)
+        gained = after.registry_credit.token - before.registry_credit.token
+        assert gained == lock // 3
+        assert not other.balances(hurried.stranger.address, at).registry_credit.token
+
+
+def test_cycle__colluder_challenged_first_and_went_away__takes_no_reward(
+    staffed: Market, tmp_path: Path
+) -> None:
+    colluder = 7
+    staffed.fund(colluder, 1000)
+    job = post(staffed, EXAMPLES["counter"]).job
+    with (
+        liar(staffed, tmp_path, "counter") as party,
+        watcher(staffed, tmp_path) as tower,
+        Chain.connect(staffed.chain_config(colluder)) as other,
+    ):
+        committed(party, job)
+        record = party.record(job)
+        assert record.current is not None
+        claim, game = record.current.claim, other.contracts.game
+        assert claim is not None
+        token, native = other.bond_of(claim, record.terms.deal, other.snapshot())
+        sender = Sender(other, require_wallet(other))
+        sender.send(other.contracts.token.approve(game.address, token))
+        sender.send(game.challenge(record.terms, claim, native))
+        for _ in range(2):
+            tower.cycle()  # computes, then challenges although somebody did
+        party.agent.cycle()
+        staffed.later(30)
+        tower.cycle()
+        ((_, until), (mine, _)) = other.turns_of([(claim, 1), (claim, 2)], other.snapshot())
+        assert mine.wait is not Wait.CHALLENGER
+        staffed.later(until - other.snapshot().next_timestamp + 1)
+        party.agent.cycle()  # in time, unlike the colluder
+        ended = play(tower, party, job)
+        assert ended.attempts[0].fault is Fault.WRONG
+        dispute = party.agent.history.sync(other.snapshot()).disputes[claim]
+        assert [x.outcome for x in dispute.challenges][0] is Outcome.DEFEATED
+        at = other.snapshot()
+        assert not other.balances(sender.address, at).credits["registry"].token
