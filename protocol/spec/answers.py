@@ -233,12 +233,14 @@ class Answerer:
     """Builds answers from what a provider holds: the program and the tensors' bytes.
 
     ``tensor(part, item)`` gives the committed bytes of a constant, an input or an output;
-    ``levels`` the block tree over them, which an engine hashes faster.
+    ``levels`` the block tree over them, which an engine hashes faster; ``roots(part)`` the tensor
+    roots of all constants, inputs or outputs, where they are known.
     """
 
     program: Program
     tensor: Callable[[Part, int], bytes]
     levels: Callable[[bytes], Levels] = _levels_of
+    roots: Callable[[Part], Sequence[bytes]] | None = None
 
     def answer(self, part: Part, item: int, index: int) -> Answer:
         """What is there, or what shows that nothing is."""
@@ -303,7 +305,9 @@ class Answerer:
             decl = _proven(encoding.encode_decl(decls[item]), row, item)
         if index >= runs_of_tensor(decls[item].nbytes):
             return TensorAnswer(whole, output, decl, [], b"", [])
-        wrappers = trees.levels_of([self._root(part, k, d) for k, d in enumerate(decls)])
+        known = None if self.roots is None else self.roots(part)
+        made = known or [self._root(part, k, d) for k, d in enumerate(decls)]
+        wrappers = trees.levels_of(made)
         raw = self.tensor(part, item)
         first = index * RUN_BLOCKS
         blocks = raw[first * BLOCK_BYTES : (first + RUN_BLOCKS) * BLOCK_BYTES]

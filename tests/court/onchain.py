@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import pytest
@@ -160,8 +161,9 @@ class CourtTable(ChainTable):
             assert court.numberOf(self.claim_id, int(part), item, index) == number
         queue = self.court.queues[self.claim.provider]
         assert tuple(court.queueOf(self.world.provider)) == (queue.end, queue.open)
-        for who in (*self.accounts, DEAD):
-            assert self.world.owed("0x" + who.hex(), court) == (0, self.court.credits[who])
+        people = (*self.accounts, DEAD)
+        owed = credits_of(self.world, [court], people)[court]
+        assert owed == [(0, self.court.credits[who]) for who in people]
         assert self.world.game.claimOf(self.claim_id)[5] == self.claim.fallen
         if self.claim.count:
             self.compare(receipt)
@@ -187,12 +189,29 @@ def payouts_of(receipt: Any) -> list[tuple[bytes, int, int]]:
     return [(address(to), token, native) for to, token, native in lines]
 
 
+def credits_of(
+    world: Market, contracts: Sequence[Any], people: Sequence[bytes]
+) -> dict[Any, list[tuple[int, int]]]:
+    """What contracts owe to people, tokens and wei, read in one request."""
+    calls = [
+        ("eth_call", [{"to": c.address, "data": c.credit.encode_input("0x" + who.hex())}, "latest"])
+        for c in contracts
+        for who in people
+    ]
+    answers = world.brownie.web3.provider.make_batch_request(calls)
+    words = [bytes.fromhex(answer["result"][2:]) for answer in answers]
+    owed = [(int.from_bytes(w[:32], "big"), int.from_bytes(w[32:], "big")) for w in words]
+    size = len(people)
+    return {c: owed[k * size : (k + 1) * size] for k, c in enumerate(contracts)}
+
+
 def compare_money(table: CourtTable) -> None:
     """Each contract holds what it tracks, in both currencies."""
-    world, people = table.world, ["0x" + a.hex() for a in (*table.accounts, DEAD)]
+    world, people = table.world, (*table.accounts, DEAD)
+    contracts = (world.market, world.registry, world.game, world.court)
     owed = {
-        contract: tuple(map(sum, zip(*(world.owed(p, contract) for p in people), strict=True)))
-        for contract in (world.market, world.registry, world.game, world.court)
+        contract: tuple(map(sum, zip(*lines, strict=True)))
+        for contract, lines in credits_of(world, contracts, people).items()
     }
     live = [t for t in table.jobs if world.status(t) in LIVE]
     taken = [t for t in live if world.status(t) is not JobStatus.OPEN]

@@ -77,6 +77,22 @@ def test_answer__every_run_of_a_large_tensor__is_shown_within_its_fee(world: Mar
     assert max(gas for _, gas in table.gas) <= 1_000_000
 
 
+def test_answerer__roots_that_are_known__give_the_same_answers() -> None:
+    of = case("mlp")
+    plain = answerer_of(of)
+    roots = {
+        Part.CONSTANT: [
+            trees.tensor_root(d, t)
+            for d, t in zip(of.example.program.constants, of.example.constants, strict=True)
+        ],
+        Part.OUTPUT: of.truth.outputs,
+    }
+    known = replace(plain, roots=roots.__getitem__)
+    for part, items in roots.items():
+        for item in range(len(items)):
+            assert known.answer(part, item, 0) == plain.answer(part, item, 0)
+
+
 def test_answer__all_the_places_of_a_program_with_phases__are_shown(world: Market) -> None:
     of = case("counter")
     table = CourtTable(world, of, of.truth)
