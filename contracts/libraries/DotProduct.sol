@@ -11,82 +11,126 @@ import {AffineView, Cursor} from "./AffineView.sol";
 library DotProduct {
     uint256 private constant LOW_BYTES =
         0x00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF00FF;
+    /// @dev The low 32 of every 64 bits, the low 64 of every 128.
+    uint256 private constant LOW_QUARTERS =
+        0x00000000FFFFFFFF00000000FFFFFFFF00000000FFFFFFFF00000000FFFFFFFF;
     uint256 private constant LOW_HALVES =
         0x0000000000000000FFFFFFFFFFFFFFFF0000000000000000FFFFFFFFFFFFFFFF;
-    /// @dev The low 16, or 8, of every 64 bits.
+    /// @dev The second and the third 64.
+    uint256 private constant QUARTER1 =
+        0x0000000000000000FFFFFFFFFFFFFFFF00000000000000000000000000000000;
+    uint256 private constant QUARTER2 =
+        0x00000000000000000000000000000000FFFFFFFFFFFFFFFF0000000000000000;
+    /// @dev The low 16, or 8, of every 32 bits: eight lanes.
     uint256 private constant LANES16 =
-        0x000000000000FFFF000000000000FFFF000000000000FFFF000000000000FFFF;
+        0x0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF;
     uint256 private constant LANES8 =
-        0x00000000000000FF00000000000000FF00000000000000FF00000000000000FF;
+        0x000000FF000000FF000000FF000000FF000000FF000000FF000000FF000000FF;
     /// @dev Turns lanes to unsigned by adding 2^15, or 2^7, to each ...
     uint256 private constant FLIP16 =
         0x8000800080008000800080008000800080008000800080008000800080008000;
     uint256 private constant FLIP8 =
         0x8080808080808080808080808080808080808080808080808080808080808080;
-    /// @dev ... which is subtracted again where a lane stands alone in 64 bits.
+    /// @dev ... in the bytes of memory the sign is in the second of a lane's ...
+    uint256 private constant FLIP16_OF_MEMORY =
+        0x0080008000800080008000800080008000800080008000800080008000800080;
+    /// @dev ... which is subtracted again where a lane stands alone in 32 bits.
     uint256 private constant BIAS16 =
-        0x0000000000008000000000000000800000000000000080000000000000008000;
+        0x0000800000008000000080000000800000008000000080000000800000008000;
     uint256 private constant BIAS8 =
-        0x0000000000000080000000000000008000000000000000800000000000000080;
+        0x0000008000000080000000800000008000000080000000800000008000000080;
+    /// @dev Half of 2^224: rounds to nearest, for the lower coefficients may be negative together.
+    uint256 private constant HALF =
+        0x0000000080000000000000000000000000000000000000000000000000000000;
+
+    /// @dev Bytes of the terms of which the coefficients stay below 2^31: 256 * 2^15 * 255.
+    uint256 private constant CHUNK16 = 512;
 
     /// @notice sum over k < n of a[k] * b[k]; int16 little-endian at memory addresses a and b,
     /// n <= 65536. Exact for every value: |sum| <= 2^46.
     ///
-    /// Every fourth lane makes a number p3 2^192 + p2 2^128 + p1 2^64 + p0, those of b in reverse;
-    /// the coefficient of 2^192 in the product is the sum of four products. The lower ones stay
-    /// below 2^63, so that all products are added up first and that coefficient is read once.
+    /// Eight lanes of a word make a number x7 2^224 + ... + x1 2^32 + x0, those of the other in
+    /// reverse; the coefficient of 2^224 in the product is the sum of eight products. The lower ones
+    /// stay below 2^31, so that products are added up first and that coefficient is read once. For
+    /// that b comes a byte at a time: b = 256 high + low, of which high has the sign.
     function sum16(uint256 a, uint256 b, uint256 n) internal pure returns (int256 total) {
-        assembly ("memory-safe") {
-            let end := add(a, shl(1, n))
-            for {} lt(a, end) {} {
-                // Bytes swapped within sixteen lanes, then unsigned.
-                let x := mload(a)
-                x := xor(or(and(shr(8, x), LOW_BYTES), shl(8, and(x, LOW_BYTES))), FLIP16)
-                let y := mload(b)
-                y := xor(or(and(shr(8, y), LOW_BYTES), shl(8, and(y, LOW_BYTES))), FLIP16)
-                a := add(a, 0x20)
-                b := add(b, 0x20)
-                if gt(a, end) {
-                    // Lanes behind the end become zero.
-                    let behind := sub(shl(shl(3, sub(a, end)), 1), 1)
-                    x := or(and(x, not(behind)), and(FLIP16, behind))
-                }
-                y := or(shl(128, y), shr(128, y))
-                y := or(shl(64, and(y, LOW_HALVES)), and(shr(64, y), LOW_HALVES))
-                total := add(
-                    total,
-                    mul(sub(and(x, LANES16), BIAS16), sub(and(y, LANES16), BIAS16))
-                )
-                total := add(
-                    total,
-                    mul(
-                        sub(and(shr(16, x), LANES16), BIAS16),
-                        sub(and(shr(16, y), LANES16), BIAS16)
-                    )
-                )
-                total := add(
-                    total,
-                    mul(
-                        sub(and(shr(32, x), LANES16), BIAS16),
-                        sub(and(shr(32, y), LANES16), BIAS16)
-                    )
-                )
-                total := add(
-                    total,
-                    mul(
-                        sub(and(shr(48, x), LANES16), BIAS16),
-                        sub(and(shr(48, y), LANES16), BIAS16)
-                    )
-                )
+        unchecked {
+            uint256 end = a + (2 * n & ~uint256(63));
+            total = _words16(a, b, end);
+            if (n % 32 == 0) return total;
+            // The last two words, lanes behind the end zero.
+            assembly ("memory-safe") {
+                mstore(0x00, 0)
+                mstore(0x20, 0)
             }
-            // To nearest: the lower coefficients may be negative together.
-            total := sar(192, add(total, shl(191, 1)))
+            _copy(end, 0x00, 2 * (n % 32));
+            total += _words16(0x00, b + (end - a), 0x40);
         }
     }
 
-    /// @notice The same for int8: thirty-two lanes a word, every eighth a number.
+    /// @dev Of the words from `a` to `end`, an even number: twice the same for each two.
+    function _words16(uint256 a, uint256 b, uint256 end) private pure returns (int256 total) {
+        assembly ("memory-safe") {
+            // On the stack they are short to name.
+            let lanes16 := LANES16
+            let bias16 := BIAS16
+            let lanes8 := LANES8
+            let bias8 := BIAS8
+            b := sub(b, a)
+            for {} lt(a, end) {} {
+                let low := HALF
+                let high := HALF
+                let until := add(a, CHUNK16)
+                if gt(until, end) { until := end }
+                for {} lt(a, until) {} {
+                    {
+                        // Bytes swapped within sixteen lanes, then unsigned.
+                        let x := mload(a)
+                        x := xor(or(and(shr(8, x), LOW_BYTES), shl(8, and(x, LOW_BYTES))), FLIP16)
+                        // Pairs of lanes in reverse.
+                        let y := xor(mload(add(a, b)), FLIP16_OF_MEMORY)
+                        y := or(
+                            or(shl(192, y), shr(192, y)),
+                            or(and(shl(64, y), QUARTER1), and(shr(64, y), QUARTER2))
+                        )
+                        y := or(shl(32, and(y, LOW_QUARTERS)), and(shr(32, y), LOW_QUARTERS))
+                        // The first of two lanes, then the other.
+                        let z := sub(and(shr(16, x), lanes16), bias16)
+                        low := add(low, mul(z, and(shr(24, y), lanes8)))
+                        high := add(high, mul(z, sub(and(shr(16, y), lanes8), bias8)))
+                        z := sub(and(x, lanes16), bias16)
+                        low := add(low, mul(z, and(shr(8, y), lanes8)))
+                        high := add(high, mul(z, sub(and(y, lanes8), bias8)))
+                    }
+                    a := add(a, 0x20)
+                    {
+                        let x := mload(a)
+                        x := xor(or(and(shr(8, x), LOW_BYTES), shl(8, and(x, LOW_BYTES))), FLIP16)
+                        let y := xor(mload(add(a, b)), FLIP16_OF_MEMORY)
+                        y := or(
+                            or(shl(192, y), shr(192, y)),
+                            or(and(shl(64, y), QUARTER1), and(shr(64, y), QUARTER2))
+                        )
+                        y := or(shl(32, and(y, LOW_QUARTERS)), and(shr(32, y), LOW_QUARTERS))
+                        let z := sub(and(shr(16, x), lanes16), bias16)
+                        low := add(low, mul(z, and(shr(24, y), lanes8)))
+                        high := add(high, mul(z, sub(and(shr(16, y), lanes8), bias8)))
+                        z := sub(and(x, lanes16), bias16)
+                        low := add(low, mul(z, and(shr(8, y), lanes8)))
+                        high := add(high, mul(z, sub(and(y, lanes8), bias8)))
+                    }
+                    a := add(a, 0x20)
+                }
+                total := add(total, add(sar(224, low), shl(8, sar(224, high))))
+            }
+        }
+    }
+
+    /// @notice The same for int8: thirty-two lanes a word, every fourth in a number; no chunks, for
+    /// all products together stay below 2^31.
     function sum8(uint256 a, uint256 b, uint256 n) internal pure returns (int256 total) {
         assembly ("memory-safe") {
+            total := HALF
             let end := add(a, n)
             for {} lt(a, end) {} {
                 let x := xor(mload(a), FLIP8)
@@ -94,12 +138,14 @@ library DotProduct {
                 a := add(a, 0x20)
                 b := add(b, 0x20)
                 if gt(a, end) {
+                    // Lanes behind the end become zero.
                     let behind := sub(shl(shl(3, sub(a, end)), 1), 1)
                     x := or(and(x, not(behind)), and(FLIP8, behind))
                 }
                 y := or(shl(128, y), shr(128, y))
                 y := or(shl(64, and(y, LOW_HALVES)), and(shr(64, y), LOW_HALVES))
-                for { let k := 0 } lt(k, 64) { k := add(k, 8) } {
+                y := or(shl(32, and(y, LOW_QUARTERS)), and(shr(32, y), LOW_QUARTERS))
+                for { let k := 0 } lt(k, 32) { k := add(k, 8) } {
                     total := add(
                         total,
                         mul(
@@ -109,7 +155,7 @@ library DotProduct {
                     )
                 }
             }
-            total := sar(192, add(total, shl(191, 1)))
+            total := sar(224, total)
         }
     }
 

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {AffineView, Cursor} from "../../contracts/libraries/AffineView.sol";
+import {DotProduct} from "../../contracts/libraries/DotProduct.sol";
 import {Float32} from "../../contracts/libraries/Float32.sol";
 import {Accumulator, Folds} from "../../contracts/libraries/Folds.sol";
 import {Frame, Microcode} from "../../contracts/libraries/Microcode.sol";
@@ -32,6 +33,27 @@ contract GasHarness {
             Folds.step(acc, r, 0x3F800000);
         }
         used = (used - gasleft()) / n;
+    }
+
+    /// @notice Of a thousand terms of a long product, without what it costs once.
+    function terms(bool wide) external view returns (uint256 used) {
+        bytes memory both = new bytes(0x4000);
+        uint256 a;
+        assembly ("memory-safe") {
+            a := add(both, 0x20)
+        }
+        uint256[3] memory at;
+        at[0] = gasleft();
+        _sum(wide, a, 2048);
+        at[1] = gasleft();
+        _sum(wide, a, 4096);
+        at[2] = gasleft();
+        used = (at[1] - at[2] - (at[0] - at[1])) * 1000 / 2048;
+    }
+
+    function _sum(bool wide, uint256 a, uint256 n) private pure {
+        if (wide) DotProduct.sum16(a, a + 0x2000, n);
+        else DotProduct.sum8(a, a + 0x2000, n);
     }
 
     /// @notice Of a load at one digit of r, its block at hand.
@@ -134,6 +156,9 @@ contract ProgramGasTest {
         bytes memory one = hex"1000010000000000"; // ADD 0 1
         uint256 first = gas.run(one, 1, 2);
         _figure("one instruction more", gas.run(bytes.concat(one, one), 1, 2) - first);
+        _figure("1000 terms of int16", gas.terms(true));
+        _figure("1000 terms of int8", gas.terms(false));
+        require(gas.terms(true) <= 25_000, "int16 multiply-add");
         require(gas.add(ONE, 0x3F123456) <= 500 && gas.mul(ONE, 0x3F123456) <= 500, "f32 add, mul");
     }
 
