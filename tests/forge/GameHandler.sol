@@ -29,6 +29,19 @@ contract GameHandler is GameDemands {
         uint256 r = uint256(keccak256(abi.encode(seed, ++_nonce)));
         (bool again, JobTerms memory terms) = _reopened(seed);
         if (!again) terms = _terms(r);
+        Lie lie = Lie.NONE;
+        uint256 answers = ALWAYS;
+        if (r % 3 != 0) {
+            lie = Lie(1 + (r >> 8) % uint256(type(Lie).max));
+            if ((r >> 56) % 4 == 0) lie = Lie.OPERATION;
+            if ((r >> 16) % 2 == 0) answers = (r >> 24) % 3;
+        }
+        _commit(terms, again, lie, answers, r);
+    }
+
+    function _commit(JobTerms memory terms, bool again, Lie lie, uint256 answers, uint256 r)
+        internal
+    {
         Deal memory deal = terms.deal;
         bytes32 taskHash = market.hashTask(terms.task);
         if (!again) {
@@ -39,13 +52,8 @@ contract GameHandler is GameDemands {
         (c.terms, c.taskHash, c.hash) = (terms, taskHash, market.hashJob(taskHash, deal));
         c.provider = _taker(c, r);
         c.steps = uint32(terms.task.steps) + uint32(terms.task.steps >> 32);
-        c.answers = ALWAYS;
+        (c.lie, c.answers) = (lie, answers);
         c.at = 1 + (r >> 32) % c.steps;
-        if (r % 3 != 0) {
-            c.lie = Lie(1 + (r >> 8) % uint256(type(Lie).max));
-            if ((r >> 56) % 4 == 0) c.lie = Lie.OPERATION;
-            if ((r >> 16) % 2 == 0) c.answers = (r >> 24) % 3;
-        }
         c.result = referee.wrap(leafAt(c, c.steps));
         if (c.lie == Lie.OUTPUT) c.result = keccak256(abi.encode(r));
         _accept(c);
@@ -385,7 +393,7 @@ contract GameHandler is GameDemands {
         return (false, terms);
     }
 
-    function _terms(uint256 r) private view returns (JobTerms memory terms) {
+    function _terms(uint256 r) internal view returns (JobTerms memory terms) {
         uint8[6] memory lengths = [1, 2, 5, 33, 40, 70];
         uint256 steps = lengths[(r >> 40) % 6];
         terms.task.referee = address(game);

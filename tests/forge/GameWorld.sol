@@ -27,7 +27,7 @@ contract GameWorld {
         START, // another first letter
         OUTPUT, // a result that is no state
         HALT, // a step that did not run
-        HIDDEN // the root of a block that nobody knows
+        HIDDEN // a block that no reveal may show: its tail is not zero
     }
 
     struct Claimed {
@@ -152,10 +152,16 @@ contract GameWorld {
         return stateAt(c, s);
     }
 
-    /// @dev Root of the claimed operations of that step; the block of a HIDDEN one does not exist.
+    /// @dev The block of a HIDDEN operation.
+    function hiddenBlock(uint256 s) internal view returns (bytes memory data) {
+        data = referee.blockOf(s);
+        data[511] = 0x01;
+    }
+
+    /// @dev Root of the claimed operations of that step.
     function operationsRoot(Claimed storage c, uint256 s) internal view returns (bytes32) {
         if (c.lie == Lie.HALT && s == c.at) return HALTED;
-        if (c.lie == Lie.HIDDEN && s == c.at) return keccak256(abi.encode("hidden", s));
+        if (c.lie == Lie.HIDDEN && s == c.at) return keccak256(hiddenBlock(s));
         return rootOf(operationAt(c, s));
     }
 
