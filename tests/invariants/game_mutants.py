@@ -48,8 +48,8 @@ RULES = (
     Mutant(
         "anybody opens",
         GAME,
-        "if (!_registry.mayMove(c.provider, msg.sender)) revert NotProvider(msg.sender, c.provider);",
-        "",
+        "if (!_registry.mayMove(c.provider, msg.sender)) revert",
+        "if (false) revert",
         "GameRules",
     ),
     Mutant(
@@ -99,9 +99,8 @@ RULES = (
     Mutant(
         "a proof at another place",
         GAME,
-        "        if ((kind == Proof.INITIAL) != (x.step == 0) && kind != Proof.OUTPUT) here = false;\n"
-        "        if (!here) revert NotHere(x.tree, x.level);",
-        "        if ((kind == Proof.INITIAL) != (x.step == 0) && kind != Proof.OUTPUT) here = false;",
+        "kind != Proof.OUTPUT) here = false;\n        if (!here) revert NotHere(x.tree, x.level);",
+        "kind != Proof.OUTPUT) here = false;",
         "GameRules",
     ),
     Mutant(
@@ -303,7 +302,8 @@ MONEY = (
     Mutant(
         "a list that skips back",
         CHALLENGES,
-        "if (x.next == 0) c.tail = x.prev;\n        else _challenges[claimId][x.next].prev = x.prev;",
+        "if (x.next == 0) c.tail = x.prev;\n"
+        "        else _challenges[claimId][x.next].prev = x.prev;",
         "if (x.next == 0) c.tail = x.prev;",
         RUN,
     ),
