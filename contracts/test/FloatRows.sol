@@ -5,7 +5,7 @@ import {Float32} from "../libraries/Float32.sol";
 
 /// @notice Runs Float32 on rows of operands and wanted results: 12 bytes each, big-endian.
 /// FROM_INT: i64, f32. TO_INT: f32, i64. LDEXP: f32, i32, f32. Others: f32, f32, result, where an
-/// operation of one operand ignores the second.
+/// operation of one operand ignores the second, and the operand of READ is little-endian.
 contract FloatRows {
     enum Op {
         ADD,
@@ -24,7 +24,8 @@ contract FloatRows {
         RINT,
         LDEXP,
         FROM_INT,
-        TO_INT
+        TO_INT,
+        READ
     }
 
     uint256 private constant ROW = 12;
@@ -70,7 +71,8 @@ contract FloatRows {
         if (op == Op.TRUNC) return _trunc;
         if (op == Op.RINT) return _rint;
         if (op == Op.LDEXP) return _ldexp;
-        return op == Op.FROM_INT ? _fromInt : _toInt;
+        if (op == Op.FROM_INT) return _fromInt;
+        return op == Op.TO_INT ? _toInt : _read;
     }
 
     // --- fields of a row ----------------------------------------------------------------------
@@ -151,6 +153,13 @@ contract FloatRows {
 
     function _fromInt(uint256 w) private pure returns (uint256, uint256) {
         return (Float32.fromInt(int64(uint64(w >> 32))), uint32(w));
+    }
+
+    function _read(uint256 w) private pure returns (uint256, uint256) {
+        assembly ("memory-safe") {
+            mstore(0x00, shl(160, w))
+        }
+        return (Float32.read(0x00), uint32(w));
     }
 
     function _toInt(uint256 w) private pure returns (uint256, uint256) {

@@ -30,11 +30,13 @@ class NodeAnswer(AssayError):
 
 
 def built(root: Path, *contracts: str) -> dict[str, str]:
-    """Runtime code of contracts by name; each is the file of its name under ``contracts/``."""
+    """Runtime code of contracts by name; each is the file of its name, under ``contracts/`` unless
+    its path begins with ``tests/``."""
     folder = root / "build" / "calls"
     command: list[str | Path] = [tools.forge(), "build", "--root", root]
     command += ["--out", folder / "out", "--cache-path", folder / "cache"]
-    command += [root / "contracts" / f"{path}.sol" for path in contracts]
+    places = [path if path.startswith("tests/") else f"contracts/{path}" for path in contracts]
+    command += [root / f"{path}.sol" for path in places]
     done = subprocess.run(
         command, cwd=root, capture_output=True, text=True, timeout=SECONDS, check=False,
         env=config.child_environment({"HOME": str(folder)}),

@@ -91,8 +91,10 @@ def random_code(
     *,
     acc: str = "",
     rdims: int = 0,
+    computed: int = 0,
 ) -> tuple[Instr, ...]:
-    """Straight-line code of legal register types that ends in a register of type ``result``."""
+    """Straight-line code of legal register types that ends in a register of type ``result``;
+    ``computed`` loads are at an index that depends on coordinates."""
     code: list[Instr] = []
     types: list[str] = []
 
@@ -108,6 +110,11 @@ def random_code(
     emit(Instr(Op.CONSTF, imm=rng.choice(FLOATS)), "F")
     for k, dtype in enumerate(views):
         emit(Instr(Op.LOAD, k), "F" if dtype.is_float else "I")
+    for _ in range(computed if views else 0):
+        place = Op.RINDEX if rdims and rng.random() < 0.7 else Op.INDEX
+        emit(Instr(place), "I")
+        view = rng.randrange(len(views))
+        emit(Instr(Op.LOADX, view, len(code) - 1), "F" if views[view].is_float else "I")
     if acc:
         emit(Instr(Op.ACC), acc)
     others: list[Op] = [op for op in Op if op not in (Op.RCOORD, Op.RINDEX, Op.ACC)]
@@ -137,7 +144,7 @@ def random_code(
     return tuple(code)
 
 
-def random_map(rng: Random) -> Template:
+def random_map(rng: Random, computed: int = 0) -> Template:
     """A MAP template of random views and code."""
     shape = tuple(rng.randrange(1, 7) for _ in range(rng.randrange(4)))
     dtype = rng.choice(list(DType))
@@ -154,7 +161,8 @@ def random_map(rng: Random) -> Template:
     )
     kinds = [slots[v.slot].dtype for v in views]
     result = "F" if dtype.is_float else "I"
-    code = random_code(rng, kinds, len(shape), rng.randrange(6, 40), result)
+    length = rng.randrange(6, 40)
+    code = random_code(rng, kinds, len(shape), length, result, computed=computed)
     live_out = rng.choice([None, None, (live, rng.randrange(len(shape)))]) if shape else None
     dead = rng.choice(FLOATS) if dtype.is_float else rng.choice([0, 1, -1, 77])
     return Template(
@@ -264,7 +272,7 @@ def random_post(rng: Random, dims: int, dtype: DType, acc: str) -> tuple[Instr, 
     return (Instr(Op.ACC), Instr(Op.I2F if result == "F" else Op.BITS, 0))
 
 
-def random_reduce(rng: Random, fold: Fold) -> Template:
+def random_reduce(rng: Random, fold: Fold, computed: int = 0) -> Template:
     """A REDUCE over one to three digits, sometimes cut by ``live``, of random code."""
     shape = tuple(rng.randrange(1, 4) for _ in range(rng.randrange(3)))
     r = tuple(rng.randrange(1, 6) for _ in range(rng.randrange(1, 4)))
@@ -279,7 +287,8 @@ def random_reduce(rng: Random, fold: Fold) -> Template:
     kinds = [slots[v.slot].dtype for v in views]
     takes = {Fold.FSUM: "F", Fold.ISUM: "I"}.get(fold) or rng.choice("FI")
     gives = "I" if fold in (Fold.ISUM, Fold.ARGMAX) else takes
-    pre = random_code(rng, kinds, len(shape), rng.randrange(7, 14), takes, rdims=len(r))
+    length = rng.randrange(7, 14)
+    pre = random_code(rng, kinds, len(shape), length, takes, rdims=len(r), computed=computed)
     dtype = rng.choice(list(DType))
     return Template(
         Kind.REDUCE,

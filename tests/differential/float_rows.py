@@ -42,6 +42,7 @@ class FloatOp(IntEnum):
     LDEXP = 14
     FROM_INT = 15
     TO_INT = 16
+    READ = 17
 
 
 UNARY: Final[dict[FloatOp, Soft]] = {
@@ -130,6 +131,9 @@ def rows(op: FloatOp, seed: int, random: int, at_a_time: int) -> Iterator[bytes]
             yield b"".join(
                 a.to_bytes(4, "big") + _integer(a).to_bytes(8, "big", signed=True) for a in part
             )
+    elif op is FloatOp.READ:
+        for part in _chunks(float_cases.singles(seed, random).tolist(), at_a_time):
+            yield b"".join(a.to_bytes(4, "little") + bytes(4) + _bits(_float(a)) for a in part)
     elif op is FloatOp.LDEXP:
         cases = float_cases.singles(seed, random)
         rng = np.random.default_rng(seed + 1)

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {IDataReferee} from "../../contracts/interfaces/IDataReferee.sol";
+import {ILegalityReferee, Illegality} from "../../contracts/interfaces/ILegalityReferee.sol";
 import {ITraceReferee} from "../../contracts/interfaces/IReferee.sol";
 import {BlockTree} from "../../contracts/libraries/BlockTree.sol";
+import {Part} from "../../contracts/types/Demand.sol";
 import {Context, HALTED, Proof, Tree} from "../../contracts/types/Dispute.sol";
+import {Task} from "../../contracts/types/JobTerms.sol";
 
 /// @notice A hash that is a leaf of a committed tree, and its path.
 struct Link {
@@ -15,7 +19,7 @@ struct Link {
 /// @notice Judges as the real referees do, by what is committed to the left of the leaf, so that
 /// only the leftmost wrong leaf can be proven; without tensors. The letter is the first word of a
 /// block of 512 bytes, whose root is its hash; an output's root wraps that.
-contract AlphabetReferee is ITraceReferee {
+contract AlphabetReferee is ITraceReferee, IDataReferee, ILegalityReferee {
     uint256 public constant LETTER_BYTES = 32;
 
     function geometry(Context calldata, Tree into, bytes calldata)
@@ -38,6 +42,16 @@ contract AlphabetReferee is ITraceReferee {
         if (kind == Proof.OUTPUT) return _output(c, proof);
         if (kind == Proof.HALT) return c.operationsRoot == HALTED;
         revert UnknownProof(kind);
+    }
+
+    /// @notice Whatever is demanded: `proof` says how many bytes it shows.
+    function shown(Context calldata, Part, bytes calldata proof) external pure returns (uint256) {
+        return abi.decode(proof, (uint256));
+    }
+
+    /// @notice `proof` says whether the job is.
+    function illegal(Task calldata, Illegality, bytes calldata proof) external pure returns (bool) {
+        return abi.decode(proof, (bool));
     }
 
     /// @notice Root of the block that holds a letter.

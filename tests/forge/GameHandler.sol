@@ -14,11 +14,11 @@ import {
 import {JobState, JobStatus} from "../../contracts/types/JobState.sol";
 import {Deal, JobTerms} from "../../contracts/types/JobTerms.sol";
 import {cheats} from "./Cheats.sol";
-import {GamePlayers} from "./GamePlayers.sol";
+import {GameDemands} from "./GameDemands.sol";
 
 /// @notice Everybody's calls, bounded so that they are accepted: an unexpected revert is a failure.
 /// @dev A call that finds nothing to act on returns and is not counted.
-contract GameHandler is GamePlayers {
+contract GameHandler is GameDemands {
     uint256 private _nonce;
 
     // --- claims -------------------------------------------------------------------------------
@@ -29,6 +29,19 @@ contract GameHandler is GamePlayers {
         uint256 r = uint256(keccak256(abi.encode(seed, ++_nonce)));
         (bool again, JobTerms memory terms) = _reopened(seed);
         if (!again) terms = _terms(r);
+        Lie lie = Lie.NONE;
+        uint256 answers = ALWAYS;
+        if (r % 3 != 0) {
+            lie = Lie(1 + (r >> 8) % uint256(type(Lie).max));
+            if ((r >> 56) % 4 == 0) lie = Lie.OPERATION;
+            if ((r >> 16) % 2 == 0) answers = (r >> 24) % 3;
+        }
+        _commit(terms, again, lie, answers, r);
+    }
+
+    function _commit(JobTerms memory terms, bool again, Lie lie, uint256 answers, uint256 r)
+        internal
+    {
         Deal memory deal = terms.deal;
         bytes32 taskHash = market.hashTask(terms.task);
         if (!again) {
@@ -39,13 +52,8 @@ contract GameHandler is GamePlayers {
         (c.terms, c.taskHash, c.hash) = (terms, taskHash, market.hashJob(taskHash, deal));
         c.provider = _taker(c, r);
         c.steps = uint32(terms.task.steps) + uint32(terms.task.steps >> 32);
-        c.answers = ALWAYS;
+        (c.lie, c.answers) = (lie, answers);
         c.at = 1 + (r >> 32) % c.steps;
-        if (r % 3 != 0) {
-            c.lie = Lie(1 + (r >> 8) % uint256(type(Lie).max));
-            if ((r >> 56) % 4 == 0) c.lie = Lie.OPERATION;
-            if ((r >> 16) % 3 == 0) c.answers = (r >> 24) % 5;
-        }
         c.result = referee.wrap(leafAt(c, c.steps));
         if (c.lie == Lie.OUTPUT) c.result = keccak256(abi.encode(r));
         _accept(c);
@@ -193,6 +201,7 @@ contract GameHandler is GamePlayers {
         if (s.status != JobStatus.Committed || market.claimOf(c.hash) != c.id) return;
         if (s.holds != 0) return;
         market.finalize(c.taskHash, c.terms.deal);
+        c.over = true;
         accepted[Call.FINALIZE]++;
     }
 
@@ -241,7 +250,7 @@ contract GameHandler is GamePlayers {
                 abi.encodeCall(game.point, (c.id, p.number, 0, 0, 0, one)),
                 abi.encodeCall(game.enter, (c.id, p.number, c.terms, Tree.STATES, "")),
                 abi.encodeCall(game.open, (c.id, p.number, one)),
-                abi.encodeCall(game.openStep, (c.id, p.number, one)),
+                abi.encodeCall(game.openStep, (c.id, p.number, 1, one)),
                 abi.encodeCall(game.reveal, (c.id, p.number, one)),
                 abi.encodeCall(game.revealBlock, (c.id, p.number, new bytes(512))),
                 abi.encodeCall(game.prove, (c.id, p.number, c.terms, Proof.NEXT, "")),
@@ -283,6 +292,7 @@ contract GameHandler is GamePlayers {
         }
         for (uint256 i; i < _claims.length; ++i) {
             Claimed storage c = _claims[i];
+            _endDemands(c);
             isTrue("GAME-LIE-2", !c.pursued || game.claimOf(c.id).fallen);
             JobState memory s = market.jobOf(c.hash);
             if (s.clock != 0 && block.timestamp <= s.clock) cheats.warp(uint256(s.clock) + 1);
@@ -314,6 +324,9 @@ contract GameHandler is GamePlayers {
             game.withdraw(_people[i], t);
             cheats.prank(_people[i]);
             game.withdrawNative(payable(_people[i]), n);
+            (, n) = court.credit(_people[i]);
+            cheats.prank(_people[i]);
+            court.withdrawNative(payable(_people[i]), n);
             (t, n) = market.credit(_people[i]);
             cheats.prank(_people[i]);
             market.withdraw(_people[i], t);
@@ -328,9 +341,10 @@ contract GameHandler is GamePlayers {
         game.sweepBurned();
         market.sweepBurned();
         registry.sweepBurned();
-        address[3] memory all = [address(game), address(market), address(registry)];
+        address[4] memory all =
+            [address(game), address(market), address(registry), address(court)];
         (, uint128 burned) = game.credit(DEAD);
-        for (uint256 k; k < 3; ++k) {
+        for (uint256 k; k < 4; ++k) {
             isEqual("GAME-EXIT tokens", token.balanceOf(all[k]), 0);
             isEqual("GAME-EXIT native", all[k].balance, k == 0 ? burned : 0);
         }
@@ -379,7 +393,7 @@ contract GameHandler is GamePlayers {
         return (false, terms);
     }
 
-    function _terms(uint256 r) private view returns (JobTerms memory terms) {
+    function _terms(uint256 r) internal view returns (JobTerms memory terms) {
         uint8[6] memory lengths = [1, 2, 5, 33, 40, 70];
         uint256 steps = lengths[(r >> 40) % 6];
         terms.task.referee = address(game);

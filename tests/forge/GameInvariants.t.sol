@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {GameDemands} from "./GameDemands.sol";
 import {GameHandler} from "./GameHandler.sol";
 import {GamePlayers} from "./GamePlayers.sol";
 
@@ -9,7 +10,7 @@ import {GamePlayers} from "./GamePlayers.sol";
 contract GameInvariants {
     error TooFewAccepted(uint256 call, uint256 got, uint256 wanted);
 
-    uint256 private constant CALLS = 16;
+    uint256 private constant CALLS = 22;
 
     GameHandler private _handler;
 
@@ -35,6 +36,7 @@ contract GameInvariants {
     function invariant_money_is_conserved_and_the_honest_side_wins() public view {
         _handler.checkGameMoney();
         _handler.checkOtherMoney();
+        _handler.checkCourtMoney();
         _handler.checkClaims();
         _handler.checkPlayers();
     }
@@ -59,14 +61,14 @@ contract GameInvariants {
             handler.windDown();
         }
         for (uint256 c = 0; c < CALLS; c++) {
-            if (got[c] < 10) revert TooFewAccepted(c, got[c], 10);
+            if (got[c] < 6) revert TooFewAccepted(c, got[c], 6);
         }
         if (total < 800) revert TooFewAccepted(CALLS, total, 800);
     }
 
     function _campaign(GameHandler handler, uint256 seed) private {
         bytes4[] memory all = selectors();
-        for (uint256 n = 0; n < 700; n++) {
+        for (uint256 n = 0; n < 900; n++) {
             uint256 r = uint256(keccak256(abi.encode(seed, n)));
             (bool ok, bytes memory answer) =
                 address(handler).call(abi.encodePacked(all[r % all.length], r >> 8));
@@ -78,6 +80,7 @@ contract GameInvariants {
             if (n % 20 == 0) {
                 handler.checkGameMoney();
                 handler.checkOtherMoney();
+                handler.checkCourtMoney();
                 handler.checkClaims();
                 handler.checkPlayers();
             }
@@ -86,7 +89,7 @@ contract GameInvariants {
 
     /// @dev The calls of the campaign; those that move a dispute forward come more often.
     function selectors() public pure returns (bytes4[] memory all) {
-        bytes4[11] memory once = [
+        bytes4[17] memory once = [
             GameHandler.claim.selector,
             GameHandler.challenge.selector,
             GameHandler.answer.selector,
@@ -97,22 +100,30 @@ contract GameInvariants {
             GameHandler.collect.selector,
             GameHandler.withdraw.selector,
             GameHandler.tick.selector,
-            GameHandler.actOnFallen.selector
+            GameHandler.actOnFallen.selector,
+            GameDemands.demand.selector,
+            GameDemands.answerDemand.selector,
+            GameDemands.timeoutDemand.selector,
+            GameDemands.collectFees.selector,
+            GameDemands.proveIllegal.selector,
+            GameDemands.openUnasked.selector
         ];
-        all = new bytes4[](once.length + 18);
+        all = new bytes4[](once.length + 22);
         for (uint256 i = 0; i < once.length; i++) {
             all[i] = once[i];
         }
         for (uint256 i = 0; i < 5; i++) {
-            all[11 + i] = GameHandler.move.selector;
-            all[16 + i] = GameHandler.answer.selector;
+            all[17 + i] = GameHandler.move.selector;
+            all[22 + i] = GameHandler.answer.selector;
         }
         for (uint256 i = 0; i < 4; i++) {
-            all[21 + i] = GameHandler.challenge.selector;
+            all[27 + i] = GameHandler.challenge.selector;
         }
         for (uint256 i = 0; i < 2; i++) {
-            all[25 + i] = GameHandler.claim.selector;
-            all[27 + i] = GameHandler.timeoutProvider.selector;
+            all[31 + i] = GameHandler.claim.selector;
+            all[33 + i] = GameHandler.timeoutProvider.selector;
+            all[35 + i] = GameDemands.demand.selector;
+            all[37 + i] = GameDemands.timeoutDemand.selector;
         }
     }
 }

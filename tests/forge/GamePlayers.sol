@@ -16,7 +16,7 @@ import {GameWorld} from "./GameWorld.sol";
 
 /// @notice How everybody plays: a provider answers from its trace, an honest challenger walks to
 /// the leftmost wrong leaf and proves it, a false one goes anywhere and tries.
-contract GamePlayers is GameWorld {
+abstract contract GamePlayers is GameWorld {
     enum Call {
         CLAIM,
         CHALLENGE,
@@ -33,7 +33,13 @@ contract GamePlayers is GameWorld {
         FINALIZE,
         COLLECT,
         WITHDRAW,
-        REFUSED
+        REFUSED,
+        OPEN_UNASKED,
+        DEMAND,
+        ANSWER,
+        TIMEOUT_DEMAND,
+        COLLECT_FEES,
+        ILLEGAL
     }
 
     uint256 internal constant FAN = 5;
@@ -59,7 +65,7 @@ contract GamePlayers is GameWorld {
             bytes32[] memory one = new bytes32[](1);
             one[0] = operationsRoot(c, x.step);
             cheats.prank(c.provider);
-            game.openStep(c.id, number, one);
+            game.openStep(c.id, number, x.step, one);
             accepted[Call.OPEN_STEP]++;
         } else if (x.level != 0) {
             bytes32[] memory below = _below(c, x);
@@ -263,6 +269,9 @@ contract GamePlayers is GameWorld {
 
     // --- time ---------------------------------------------------------------------------------
 
+    /// @dev Providers that answer show what was demanded of them before `to`.
+    function _answerDemands(uint256 to) internal virtual;
+
     /// @dev Time passes up to `to`, and nobody diligent misses a deadline on the way.
     function _advance(uint256 to) internal {
         bool moved = true;
@@ -272,6 +281,7 @@ contract GamePlayers is GameWorld {
             for (uint256 i; i < _players.length; ++i) {
                 if (_isDue(_players[i], to) && _diligent(_players[i])) moved = true;
             }
+            _answerDemands(to);
         }
         if (to > block.timestamp) cheats.warp(to);
     }

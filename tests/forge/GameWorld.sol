@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {Court} from "../../contracts/Court.sol";
 import {DevToken} from "../../contracts/DevToken.sol";
 import {DisputeGame} from "../../contracts/DisputeGame.sol";
 import {JobMarket} from "../../contracts/JobMarket.sol";
 import {ProviderRegistry} from "../../contracts/ProviderRegistry.sol";
+import {DemandState} from "../../contracts/types/Demand.sol";
 import {Challenge, ClaimRecord, HALTED, Outcome} from "../../contracts/types/Dispute.sol";
 import {ClaimId, JobHash} from "../../contracts/types/Ids.sol";
 import {JobState, JobStatus} from "../../contracts/types/JobState.sol";
@@ -25,7 +27,7 @@ contract GameWorld {
         START, // another first letter
         OUTPUT, // a result that is no state
         HALT, // a step that did not run
-        HIDDEN // the root of a block that nobody knows
+        HIDDEN // a block that no reveal may show: its tail is not zero
     }
 
     struct Claimed {
@@ -40,6 +42,8 @@ contract GameWorld {
         uint256 at;
         uint256 answers; // that the provider gives before it falls silent
         bool pursued; // an honest challenger challenged it
+        bool illegal; // its job was proven to be
+        bool over; // seen to be: looked up once
     }
 
     /// @dev HONEST holds the truth and answers in time; FALSE goes anywhere and may stop.
@@ -69,6 +73,7 @@ contract GameWorld {
     ProviderRegistry public registry;
     JobMarket public market;
     DisputeGame public game;
+    Court public court;
     AlphabetReferee public referee;
     address[] internal _clients;
     address[] internal _providers;
@@ -87,11 +92,14 @@ contract GameWorld {
         uint256 nonce = cheats.getNonce(address(this));
         address marketAt = cheats.computeCreateAddress(address(this), nonce + 1);
         address gameAt = cheats.computeCreateAddress(address(this), nonce + 2);
+        address courtAt = cheats.computeCreateAddress(address(this), nonce + 3);
         registry =
             new ProviderRegistry(address(token), marketAt, gameAt, 500, uint56(MAX_BACKLOG_MS));
-        market = new JobMarket(address(token), address(registry), gameAt, _limits());
+        market = new JobMarket(address(token), address(registry), gameAt, courtAt, _limits());
         game = new DisputeGame(address(market), address(referee), address(referee));
-        isTrue("deploy: addresses", address(market) == marketAt && address(game) == gameAt);
+        court = new Court(address(market), address(referee), address(referee));
+        isTrue("deploy: market", address(market) == marketAt);
+        isTrue("deploy: judges", address(game) == gameAt && address(court) == courtAt);
         for (uint160 i = 1; i <= 9; i++) {
             address who = address(0xA55A0000 + i);
             _people.push(who);
@@ -144,10 +152,16 @@ contract GameWorld {
         return stateAt(c, s);
     }
 
-    /// @dev Root of the claimed operations of that step; the block of a HIDDEN one does not exist.
+    /// @dev The block of a HIDDEN operation.
+    function hiddenBlock(uint256 s) internal view returns (bytes memory data) {
+        data = referee.blockOf(s);
+        data[511] = 0x01;
+    }
+
+    /// @dev Root of the claimed operations of that step.
     function operationsRoot(Claimed storage c, uint256 s) internal view returns (bytes32) {
         if (c.lie == Lie.HALT && s == c.at) return HALTED;
-        if (c.lie == Lie.HIDDEN && s == c.at) return keccak256(abi.encode("hidden", s));
+        if (c.lie == Lie.HIDDEN && s == c.at) return keccak256(hiddenBlock(s));
         return rootOf(operationAt(c, s));
     }
 
@@ -259,7 +273,29 @@ contract GameWorld {
         isEqual("GAME-MONEY-3 registry native", address(registry).balance, sums[3]);
     }
 
-    /// @dev GAME-HOLD, GAME-LIST: holds and list of a claim are its undefeated challenges.
+    /// @dev GAME-MONEY-4: fees of open demands and credits are what the court holds, no tokens.
+    function checkCourtMoney() public view {
+        uint256 native;
+        for (uint256 i; i < _claims.length; ++i) {
+            native += openDemands(_claims[i].id) * court.feeOf(_claims[i].terms.deal);
+        }
+        for (uint256 i; i < _people.length; ++i) {
+            (, uint128 n) = court.credit(_people[i]);
+            native += n;
+        }
+        isEqual("GAME-MONEY-4", token.balanceOf(address(court)), 0);
+        isEqual("GAME-MONEY-4 native", address(court).balance, native);
+    }
+
+    function openDemands(ClaimId id) internal view returns (uint256 open) {
+        if (court.docketOf(id).head == 0) return 0;
+        for (uint24 n = 1; n <= court.docketOf(id).count; ++n) {
+            if (court.demandOf(id, n).state == DemandState.OPEN) ++open;
+        }
+    }
+
+    /// @dev GAME-HOLD, GAME-LIST: a claim's holds are its live challenges and open demands, its
+    /// list the undefeated challenges.
     function checkClaims() public view {
         for (uint256 i; i < _claims.length; ++i) {
             Claimed storage c = _claims[i];
@@ -278,7 +314,7 @@ contract GameWorld {
             if (before == 0) isEqual("GAME-LIST empty", r.head, 0);
             JobState memory s = market.jobOf(c.hash);
             if (_claimOf[c.hash] == i + 1 && s.status == JobStatus.Committed) {
-                isEqual("GAME-HOLD", s.holds, live);
+                isEqual("GAME-HOLD", s.holds, live + openDemands(c.id));
             }
             _checkVerdict(c, r, s, _claimOf[c.hash] == i + 1);
         }
@@ -291,7 +327,7 @@ contract GameWorld {
         JobState memory s,
         bool last
     ) private view {
-        if (c.lie == Lie.NONE) isTrue("GAME-HONEST-1", !r.fallen);
+        if (c.lie == Lie.NONE) isEqual("GAME-HONEST-1", r.fallen ? 1 : 0, c.illegal ? 1 : 0);
         if (c.pursued && last) isTrue("GAME-LIE-1", s.status != JobStatus.Finalized);
     }
 

@@ -10,14 +10,15 @@ VIEW = "libraries/AffineView.sol"
 FOLDS = "libraries/Folds.sol"
 DOT = "libraries/DotProduct.sol"
 ELEMENT = "libraries/TensorElement.sol"
+LOOP = "libraries/CodeLoop.sol"
 
 ARITHMETIC = (
     Mutant(
         "ties of a sum round up",
         FLOAT,
-        "if and(lt(e, 254), gt(drop, 0)) {\n                    // Rounding as in `_roundAt`.\n"
+        "if mul(drop, lt(e, 253)) {\n                    // Rounding as in `_roundAt`.\n"
         "                    m := add(add(m, sub(shl(sub(drop, 1), 1), 1)), and(shr(drop, m), 1))",
-        "if and(lt(e, 254), gt(drop, 0)) {\n"
+        "if mul(drop, lt(e, 253)) {\n"
         "                    m := add(add(m, sub(shl(sub(drop, 1), 1), 1)), 1)",
         "softfloat",
     ),
@@ -195,22 +196,43 @@ ELEMENTS = (
     Mutant(
         "a computed load forgets its index",
         CODE,
-        "return AffineView.load(c, at + int256(b), inside);",
-        "return AffineView.load(c, at, inside);",
+        "return AffineView.load(f.views[uint8(w >> 240)], f.rdigits, f.r, int256(b));",
+        "return AffineView.load(f.views[uint8(w >> 240)], f.rdigits, f.r, 0);",
+        "TensorElement",
+    ),
+    Mutant(
+        "a register that moves is computed once",
+        LOOP,
+        "reads |= moving >> uint8(w >> 232);",
+        "reads |= 0;",
+        "TensorElement",
+    ),
+    Mutant(
+        "a load that moves is computed once",
+        LOOP,
+        "if (AffineView.moves(f.views[uint8(w >> 240)], f.rdigits)) return true;",
+        "",
+        "TensorElement",
+    ),
+    Mutant(
+        "the position is the first one's",
+        LOOP,
+        "if (op == RCOORD || op == RINDEX) return true;",
+        "if (op == RCOORD) return true;",
         "TensorElement",
     ),
     Mutant(
         "a skipped guard",
         VIEW,
-        "g0 < c.bound0 && (guards == 1 || (g1 >= 0 && g1 < c.bound1));",
-        "g0 < c.bound0;",
+        "return g >= 0 && g < c.bound1;",
+        "return true;",
         "TensorElement",
     ),
     Mutant(
         "a guard that includes its bound",
         VIEW,
-        "inside = g0 >= 0 && g0 < c.bound0 &&",
-        "inside = g0 >= 0 && g0 <= c.bound0 &&",
+        "if (g < 0 || g >= c.bound0) return false;",
+        "if (g < 0 || g > c.bound0) return false;",
         "TensorElement",
     ),
     Mutant(
@@ -223,16 +245,16 @@ ELEMENTS = (
     Mutant(
         "a load behind the end",
         VIEW,
-        "if (!inside || uint256(address_) >= c.count) return c.pad;",
-        "if (!inside || uint256(address_) > c.count) return c.pad;",
+        "if (uint256(n) >= c.count) return c.pad;",
+        "if (uint256(n) > c.count) return c.pad;",
         "TensorElement",
     ),
     Mutant(
         "a loaded NaN keeps its bits",
-        VIEW,
-        "if (operand.isFloat) return Float32.canonical(uint32(x));",
-        "if (operand.isFloat) return uint32(x);",
-        "TensorElement",
+        FLOAT,
+        "if gt(and(x, MAGNITUDE), INF) { x := CANONICAL_NAN }",
+        "",
+        "softfloat",
     ),
     Mutant(
         "the maximum of nothing is infinity",
@@ -244,8 +266,8 @@ ELEMENTS = (
     Mutant(
         "the last of equal ones wins",
         FOLDS,
-        "if (r == 0 || key > s.key)",
-        "if (r == 0 || key >= s.key)",
+        "if (key > s.key) (s.value, s.key, s.at)",
+        "if (key >= s.key) (s.value, s.key, s.at)",
         "TensorElement",
     ),
     Mutant(
@@ -258,8 +280,8 @@ ELEMENTS = (
     Mutant(
         "NaN is the least of a minimum",
         FOLDS,
-        "if (s.fold == Fold.MIN && !Float32.isNaN(x)) key",
-        "if (s.fold == Fold.MIN) key",
+        "if (least && !Float32.isNaN(x)) key",
+        "if (least) key",
         "TensorElement",
     ),
     Mutant(

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {IDisputeGame} from "../../contracts/interfaces/IDisputeGame.sol";
+import {NodePath} from "../../contracts/libraries/NodePath.sol";
+import {Challenge, Proof, Tree} from "../../contracts/types/Dispute.sol";
+import {JobTerms} from "../../contracts/types/JobTerms.sol";
+import {cheats} from "./Cheats.sol";
+import {GameHandler} from "./GameHandler.sol";
+
+/// @notice Moves that break one rule each, over the trivial machine: refused, by the rule's name.
+contract GameRulesTest is GameHandler {
+    bytes32[] private _none;
+
+    // --- before the opening -------------------------------------------------------------------
+
+    function test_challenge__anotherBond__isRefused() public {
+        (Player storage p, Claimed storage c) = _begin(40, Lie.NONE);
+        (, uint256 native) = game.bondOf(c.id, c.terms.deal);
+        bytes memory call = abi.encodeCall(game.challenge, (c.terms, c.id));
+        for (uint256 k; k < 3; k += 2) {
+            cheats.prank(p.who);
+            (bool done, bytes memory error) = address(game).call{value: native + k - 1}(call);
+            isTrue("refused", !done && bytes4(error) == IDisputeGame.WrongBond.selector);
+        }
+    }
+
+    function test_moves__beforeTheOpening__areRefused() public {
+        (Player storage p, Claimed storage c) = _begin(40, Lie.NONE);
+        bytes32[] memory top = nodesAt(c, 1, false);
+        _refused(
+            p.who, abi.encodeCall(game.open, (c.id, 1, top)), IDisputeGame.NotProvider.selector
+        );
+        bytes memory call = abi.encodeCall(game.point, (c.id, 1, 0, 0, 0, _none));
+        _refused(p.who, call, IDisputeGame.WrongTurn.selector);
+        _refused(
+            c.provider,
+            abi.encodeCall(game.openStep, (c.id, 1, 1, top)),
+            IDisputeGame.WrongTurn.selector
+        );
+        uint256 deadline = game.deadlineOf(c.id, 1);
+        cheats.warp(deadline);
+        _refused(p.who, _timeout(c), IDisputeGame.TooEarly.selector);
+        _refused(p.who, _defeat(1), IDisputeGame.WrongTurn.selector);
+        cheats.warp(deadline + 1);
+        _refused(
+            c.provider, abi.encodeCall(game.open, (c.id, 1, top)), IDisputeGame.TooLate.selector
+        );
+    }
+
+    // --- in the steps tree --------------------------------------------------------------------
+
+    function test_point__ofAnother_elsewhereOrTooShort__isRefused() public {
+        (Player storage p, Claimed storage c) = _opened(70, Lie.NONE);
+        bytes32[] memory row = nodesAt(c, 2, false);
+        bytes32[] memory path = siblingsOf(row, 3, 5);
+        bytes memory call = abi.encodeCall(game.point, (c.id, 1, 5, 3, row[3], path));
+        _refused(c.provider, call, IDisputeGame.NotChallenger.selector);
+        call = abi.encodeCall(game.point, (c.id, 1, 5, 3, row[2], path));
+        _refused(p.who, call, IDisputeGame.WrongNode.selector);
+        call = abi.encodeCall(game.point, (c.id, 1, 0, 0, row[0], _none));
+        _refused(p.who, call, IDisputeGame.NothingToReveal.selector);
+        bytes32[] memory high = nodesAt(c, 5, false);
+        call = abi.encodeCall(game.point, (c.id, 1, 2, 0, high[0], siblingsOf(high, 0, 2)));
+        _refused(p.who, call, IDisputeGame.WrongLevels.selector);
+        cheats.prank(p.who);
+        game.point(c.id, 1, 5, 3, row[3], path);
+        bytes32[] memory leaves = nodesAt(c, 0, false);
+        _reveal(c, 12);
+        call = abi.encodeCall(game.point, (c.id, 1, 2, 4, leaves[4], siblingsOf(leaves, 4, 2)));
+        _refused(p.who, call, IDisputeGame.OutsideNode.selector);
+    }
+
+    function test_enter__fromElsewhere_orWithOtherTerms__isRefused() public {
+        (Player storage p, Claimed storage c) = _opened(40, Lie.NONE);
+        bytes memory call = abi.encodeCall(game.enter, (c.id, 1, c.terms, Tree.STATES, ""));
+        _refused(p.who, call, IDisputeGame.NotHere.selector);
+        JobTerms memory other = c.terms;
+        other.task.seed++;
+        call = abi.encodeCall(game.enter, (c.id, 1, other, Tree.OUTPUTS, ""));
+        _refused(p.who, call, IDisputeGame.WrongTerms.selector);
+        call = abi.encodeCall(game.prove, (c.id, 1, other, Proof.HALT, ""));
+        _refused(p.who, call, IDisputeGame.WrongTerms.selector);
+    }
+
+    function test_prove__whatIsWrongButElsewhere__isRefused() public {
+        (Player storage p, Claimed storage c) = _opened(40, Lie.STATE);
+        // The root of the steps is no operation's either.
+        bytes memory call = abi.encodeCall(game.prove, (c.id, 1, c.terms, Proof.NEXT, ""));
+        _refused(p.who, call, IDisputeGame.NotHere.selector);
+        call = abi.encodeCall(game.prove, (c.id, 1, c.terms, Proof.INITIAL, ""));
+        _refused(p.who, call, IDisputeGame.NotHere.selector);
+        bytes memory last = abi.encode(linkTo(c, 40));
+        call = abi.encodeCall(game.prove, (c.id, 1, c.terms, Proof.OUTPUT, last));
+        _refused(p.who, call, IDisputeGame.NotHere.selector);
+    }
+
+    function test_reveal__ofOtherNodes_orLate__isRefused() public {
+        (Player storage p, Claimed storage c) = _opened(70, Lie.NONE);
+        bytes32[] memory row = nodesAt(c, 2, false);
+        cheats.prank(p.who);
+        game.point(c.id, 1, 5, 3, row[3], siblingsOf(row, 3, 5));
+        bytes32[] memory four = new bytes32[](4);
+        _refused(
+            p.who, abi.encodeCall(game.reveal, (c.id, 1, four)), IDisputeGame.WrongNode.selector
+        );
+        bytes memory call = abi.encodeCall(game.reveal, (c.id, 1, _none));
+        _refused(p.who, call, NodePath.WrongChildren.selector);
+        call = abi.encodeCall(game.point, (c.id, 1, 0, 3, row[3], _none));
+        _refused(p.who, call, IDisputeGame.WrongTurn.selector);
+        cheats.warp(game.deadlineOf(c.id, 1) + 1);
+        bytes32[] memory leaves = nodesAt(c, 0, false);
+        for (uint256 k; k < 4; ++k) four[k] = leaves[12 + k];
+        _refused(
+            p.who, abi.encodeCall(game.reveal, (c.id, 1, four)), IDisputeGame.TooLate.selector
+        );
+    }
+
+    // --- steps and blocks ---------------------------------------------------------------------
+
+    function test_openStep__byAStranger_twice_orNone__isRefused() public {
+        (Player storage p, Claimed storage c) = _opened(5, Lie.NONE);
+        bytes32[] memory one = new bytes32[](1);
+        bytes memory call = abi.encodeCall(game.openStep, (c.id, 1, 3, one));
+        _refused(p.who, call, IDisputeGame.NotProvider.selector);
+        cheats.prank(c.provider);
+        game.openStep(c.id, 1, 3, one);
+        _refused(c.provider, call, IDisputeGame.WrongTurn.selector);
+        call = abi.encodeCall(game.openStep, (c.id, 1, 6, one));
+        _refused(c.provider, call, IDisputeGame.NoSuchStep.selector);
+    }
+
+    function test_revealBlock__anotherOrWithADirtyTail__isRefused() public {
+        (, Claimed storage c) = _opened(1, Lie.HIDDEN);
+        Player storage p = _players[0];
+        _honest(p, c, _challenge(p)); // to leaf 1
+        _answer(c, 1, _challenge(p), c.provider); // the step
+        for (uint256 k; k < 3; ++k) _honest(p, c, _challenge(p)); // operations, block, reveal!
+        bytes memory data = referee.blockOf(1);
+        bytes memory call = abi.encodeCall(game.revealBlock, (c.id, 1, data));
+        _refused(c.provider, call, IDisputeGame.WrongNode.selector);
+        call = abi.encodeCall(game.revealBlock, (c.id, 1, hiddenBlock(1)));
+        _refused(c.provider, call, IDisputeGame.DirtyTail.selector);
+    }
+
+    // --- clocks and ends ----------------------------------------------------------------------
+
+    function test_clock__aSlowMove__isPaidFromItsBudget() public {
+        (Player storage p, Claimed storage c) = _opened(70, Lie.NONE);
+        uint256 move_ = c.terms.deal.moveSeconds;
+        uint256 budget = (5 * uint256(c.terms.deal.workMs) + 999) / 1000 + 24 * move_;
+        isEqual("deadline", game.deadlineOf(c.id, 1), block.timestamp + budget + move_);
+        cheats.warp(block.timestamp + move_ + 9);
+        bytes32[] memory row = nodesAt(c, 2, false);
+        cheats.prank(p.who);
+        game.point(c.id, 1, 5, 3, row[3], siblingsOf(row, 3, 5));
+        isEqual("challenger's budget", _challenge(p).challengerBudget, budget - 9);
+        isEqual("deadline", game.deadlineOf(c.id, 1), block.timestamp + budget + move_);
+        cheats.warp(block.timestamp + move_ + 4);
+        _reveal(c, 12);
+        isEqual("provider's budget", _challenge(p).providerBudget, budget - 4);
+        cheats.warp(game.deadlineOf(c.id, 1) + 1);
+        bytes memory call = abi.encodeCall(game.point, (c.id, 1, 0, 3, row[3], _none));
+        _refused(p.who, call, IDisputeGame.TooLate.selector);
+        call = abi.encodeCall(game.prove, (c.id, 1, c.terms, Proof.HALT, ""));
+        _refused(p.who, call, IDisputeGame.TooLate.selector);
+        _refused(p.who, _timeout(c), IDisputeGame.WrongTurn.selector);
+    }
+
+    function test_ends__twice_orByAStranger__areRefused() public {
+        (Player storage p, Claimed storage c) = _opened(5, Lie.NONE);
+        bytes memory call = abi.encodeCall(game.collect, (c.id, 1));
+        _refused(p.who, call, IDisputeGame.HasNotFallen.selector);
+        call = abi.encodeCall(game.end, (c.id, c.terms.deal));
+        _refused(p.who, call, IDisputeGame.NotCourt.selector);
+        _refused(p.who, _defeat(1), IDisputeGame.TooEarly.selector);
+        cheats.warp(game.deadlineOf(c.id, 1) + 1);
+        uint256[] memory one = new uint256[](1);
+        one[0] = 1;
+        game.timeoutChallengers(c.id, one);
+        _refused(p.who, _defeat(1), IDisputeGame.NotLive.selector);
+    }
+
+    // --- inside -------------------------------------------------------------------------------
+
+    function _begin(uint256 steps, Lie lie)
+        private
+        returns (Player storage p, Claimed storage c)
+    {
+        JobTerms memory terms = _terms(7);
+        terms.task.steps = steps;
+        _commit(terms, false, lie, ALWAYS, 7);
+        c = _claims[0];
+        p = _players.push();
+        (p.who, p.role) = (_challengers[0], Role.HONEST);
+        (, uint256 native) = game.bondOf(c.id, c.terms.deal);
+        cheats.prank(p.who);
+        p.number = game.challenge{value: native}(c.terms, c.id);
+    }
+
+    function _opened(uint256 steps, Lie lie)
+        private
+        returns (Player storage p, Claimed storage c)
+    {
+        (p, c) = _begin(steps, lie);
+        _answer(c, 1, _challenge(p), c.provider);
+    }
+
+    /// @dev Leaves from `first` on, below the node of challenge 1.
+    function _reveal(Claimed storage c, uint256 first) private {
+        bytes32[] memory leaves = nodesAt(c, 0, false);
+        bytes32[] memory four = new bytes32[](4);
+        for (uint256 k; k < 4; ++k) four[k] = leaves[first + k];
+        game.reveal(c.id, 1, four);
+    }
+
+    function _timeout(Claimed storage c) private view returns (bytes memory) {
+        return abi.encodeCall(game.timeoutProvider, (c.id, 1, c.terms));
+    }
+
+    function _defeat(uint256 number) private view returns (bytes memory) {
+        uint256[] memory one = new uint256[](1);
+        one[0] = number;
+        return abi.encodeCall(game.timeoutChallengers, (_claims[0].id, one));
+    }
+
+    function _refused(address who, bytes memory call, bytes4 name) private {
+        cheats.prank(who);
+        (bool done, bytes memory error) = address(game).call(call);
+        isTrue("accepted", !done);
+        isEqual("another error", uint32(bytes4(error)), uint32(name));
+    }
+}
