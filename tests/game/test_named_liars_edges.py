@@ -244,6 +244,7 @@ def hooked(world: Market) -> Market:
         registry=project.ProviderRegistry.at(deployment.registry),
         market=project.JobMarket.at(deployment.market),
         game=project.DisputeGame.at(deployment.game),
+        court=project.Court.at(deployment.court),
     )
     for account in (other.client, other.provider, other.rival, other.keeper):
         token.mint(account, TOKENS, {"from": deployer})

@@ -44,8 +44,8 @@ class Illegal:
 
     def task(self, game: bytes) -> Task:
         """What a client posts."""
-        is_file = isinstance(self.program, bytes)
-        pieces = split(self.program) if is_file else pieces_of(self.program)  # type: ignore[arg-type]
+        program = self.program
+        pieces = split(program) if isinstance(program, bytes) else pieces_of(program)
         return Task(
             referee=game, program_root=pieces.root, constants_root=root_of(self.constants),
             inputs_root=root_of(self.inputs), locators_hash=trees.keccak256(LOCATORS),
