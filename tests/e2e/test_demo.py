@@ -32,11 +32,15 @@ def nothing_left() -> Iterator[None]:
 @pytest.mark.parametrize("node", ["anvil", "ganache"])
 def test_demo__whole_story__ends_ok(node: str) -> None:
     done = subprocess.run(
-        [*COMMAND, "--evm", node], cwd=tools.ROOT, capture_output=True, text=True, timeout=280
+        [*COMMAND, "--evm", node], cwd=tools.ROOT, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert done.stdout.splitlines()[-1] == "demo: ok"
-    for words in ("was killed (-9)", "slashed for lateness", "every bit equal", "minimum cosine"):
+    for words in (
+        "was killed (-9)", "slashed for lateness", "every bit equal", "minimum cosine",
+        "it flips one bit in operation", "claimed",
+        "equal to the first act's verified result",
+    ):  # fmt: skip
         assert words in done.stdout
 
 
