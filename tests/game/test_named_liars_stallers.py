@@ -141,31 +141,60 @@ def test_false_challengers__one_a_depth__all_lose_their_bonds(world: Market, nam
     assert burned[1] * 5 >= sum(bond.wei(table.deal) for bond in bonds)
 
 
+def slowly(table: Table, number: int, walker: Walker, provider: Provider) -> int:
+    """Every turn takes its whole clock, the provider's too, to where the walker goes and then to
+    the last second in which it is not defeated.  Seconds that rules allow for it all."""
+    table.wait_until(table.claim.open_by - 1)
+    assert provider.answer(table, number)
+    start, turns, waits = table.now, 0, Wait.CHALLENGER
+    while True:
+        # A turn may have several moves.
+        table.wait_until(table.game.deadline_of(table.claim_id, number) - 4)
+        wait = table.challenge_of(number).wait
+        turns += wait is not waits
+        waits = wait
+        if wait is not Wait.CHALLENGER:
+            assert provider.answer(table, number)
+        elif not walker.move(table, number):
+            break
+    with pytest.raises(MoveRefused, match="TooEarly"):
+        table.game.timeout_challengers(table.claim_id, [number], BOB, table.now)
+    table.silence(number)
+    return start + 2 * table.claim.budget + (turns + 1) * table.claim.terms.deal.move_seconds
+
+
 @pytest.mark.parametrize("name", WAYS)
 def test_false_challenger__as_slow_as_it_may__ends_by_its_clocks(name: str) -> None:
-    """Every turn takes its whole clock, the provider's too: the game is over when both clocks are,
-    and nobody was late."""
+    """The game is over when both clocks are, and nobody was late."""
     program, place = WAYS[name]
     of = case(program)
     table = table_of(of, of.truth)
     number = table.move("challenge", who=ALICE)
-    walker, provider = Walker(of, ALICE, place), Provider(of.truth, PROVIDER)
-    table.wait_until(table.claim.open_by - 1)
-    assert provider.answer(table, number)
-    start, turns = table.now, 0
-    while True:
-        # A turn may have several moves.
-        table.wait_until(table.game.deadline_of(table.claim_id, number) - 4)
-        if table.challenge_of(number).wait is not Wait.CHALLENGER:
-            assert provider.answer(table, number)
-        elif not walker.move(table, number):
-            break
-        turns += 1
-    with pytest.raises(MoveRefused, match="TooEarly"):
-        table.game.timeout_challengers(table.claim_id, [number], BOB, table.now)
-    table.silence(number)
+    end = slowly(table, number, Walker(of, ALICE, place), Provider(of.truth, PROVIDER))
     table.move("timeout_challengers", [number], who=BOB)
-    most = 2 * table.claim.budget + (turns + 1) * table.claim.terms.deal.move_seconds
-    assert table.now - start <= most + 1
+    assert table.now <= end + 1
     assert not table.claim.fallen
     assert table.claim.holds == 0
+
+
+@pytest.mark.chain
+@pytest.mark.parametrize("name", ["an operation's block", "the last step of a thousand"])
+def test_false_challenger__as_slow_on_the_chain__delays_and_pays_for_it(
+    world: Market, name: str
+) -> None:
+    program, place = WAYS[name]
+    of = case(program)
+    table = StrictTable(world, of, of.truth)
+    me, provider, closer = (address(a) for a in (world.keeper, world.provider, world.stranger))
+    number = table.move("challenge", who=me)
+    end = slowly(table, number, Walker(of, me, place), Provider(of.truth, provider))
+    with world.reverts("Held", world.key(table.terms), 1):
+        world.at(table.now)
+        world.market.finalize(*world.args(table.terms), {"from": world.provider})
+    table.move("timeout_challengers", [number], who=closer)
+    assert table.now <= end + 1
+    world.market.finalize(*world.args(table.terms), {"from": world.provider})
+    table.purses.check(
+        defeated(table.deal, provider, closer, table.bonds(number)),
+        finalized(table.deal, provider),
+    )
