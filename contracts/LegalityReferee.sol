@@ -274,7 +274,8 @@ contract LegalityReferee is ILegalityReferee {
         if (!decoded || !Legality.declaration(d, true)) return true;
         if (kind == InitKind.FILL) return !Legality.filled(d, value);
         bool isInput = kind == InitKind.INPUT;
-        if (value < 0 || uint256(value) >= (isInput ? h.inputs : h.constants)) return true;
+        // A negative number is a huge one.
+        if (uint256(value) >= (isInput ? h.inputs : h.constants)) return true;
         Decl memory start;
         (ok, start) = _declAt(p.program, h, isInput, p.start, uint256(value));
         return !ok || !Legality.starts(d, kind, start);

@@ -135,6 +135,10 @@ contract LegalityTest {
         p.program = _relisted(p.program, _leafOf(TAG_TEMPLATE, p.length, p.hash));
         proof = abi.encode(p);
         require(referee.illegal(_task(p.program), Illegality.LENGTH, proof), "a word longer");
+        p.length = 33 * 32 + 8;
+        p.program = _relisted(p.program, _leafOf(TAG_TEMPLATE, p.length, p.hash));
+        proof = abi.encode(p);
+        require(referee.illegal(_task(p.program), Illegality.LENGTH, proof), "no whole words");
     }
 
     // --- gas ----------------------------------------------------------------------------------
@@ -183,6 +187,20 @@ contract LegalityTest {
             (bool ok, bytes memory answer) = _try(calls[k], gasleft());
             require(!ok && _is(answer, TraceProofs.WrongCommitment.selector), "it decided");
         }
+    }
+
+    function test_illegal__tensorsOfAnotherRoot__reverts() public view {
+        uint256 found;
+        for (uint256 k; k < _raw.length; ++k) {
+            LegalityCall memory c = abi.decode(_raw[k], (LegalityCall));
+            if (c.kind != 7 && c.kind != 8) continue;
+            c.constantsRoot ^= bytes32(uint256(1));
+            c.inputsRoot ^= bytes32(uint256(1));
+            (bool ok, bytes memory answer) = _try(c, gasleft());
+            require(!ok && _is(answer, TraceProofs.WrongCommitment.selector), "it decided");
+            ++found;
+        }
+        require(found >= 12, "too few vectors");
     }
 
     /// @dev Of a legal job no proof returns true.

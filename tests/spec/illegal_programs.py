@@ -135,6 +135,28 @@ def operand_from(source: Source) -> Change:
     return apply
 
 
+def dead_beyond(p: Program) -> Program:
+    """The first operand of the DOT of ``mlp`` is clamped, but for what is not computed."""
+
+    def on(t: Template) -> Template:
+        slots = (*t.slots, Slot(DType.I64, 1))
+        return replace(t, slots=slots, live_out=(2, 0), dead=-32640)
+
+    live = Ref(Source.INPUT, len(p.inputs))
+    p = replace(p, inputs=(*p.inputs, TensorDecl(DType.I64, (1,))))
+    p = template(1, on)(p)
+    return instance(1, lambda n: replace(n, operands=(*n.operands, live)))(p)
+
+
+def both(*changes: Change) -> Change:
+    def apply(p: Program) -> Program:
+        for change in changes:
+            p = change(p)
+        return p
+
+    return apply
+
+
 ONE = Instr(Op.CONSTI, imm=1)
 
 WRAPPING = (Digit(1 << 39, 0),) * 7
@@ -282,6 +304,7 @@ CASES: list[tuple[str, str, str, Change]] = [
      template(1, lambda t: replace(t, post=(*t.post[:-1], replace(t.post[-1], imm=32640))))),
     ("I2", "mlp", "producer without clamp",
      template(1, lambda t: replace(t, post=t.post[:-1]))),
+    ("I2", "mlp", "dead beyond bound", dead_beyond),
     ("I2", "mlp", "job input", operand_from(Source.INPUT)),
     ("I2", "mlp", "free state", operand_from(Source.STATE)),
     ("N1", "counter", "no such operation", following(0, Next(NextKind.VALUE, 9))),
@@ -292,6 +315,9 @@ CASES: list[tuple[str, str, str, Change]] = [
     ("N1", "counter", "wrong axis", following(2, Next(NextKind.SLICE, 3, 2, 2))),
     ("N1", "counter", "wrong slice", following(2, Next(NextKind.SLICE, 3, 0, 2))),
     ("N1", "counter", "index of i32", following(2, Next(NextKind.SLICE, 3, 1, 1))),
+    ("N1", "counter", "bounded state, wider clamp", both(
+        state(0, Init(InitKind.FILL, 0), 100),
+        template(0, lambda t: replace(t, post=(*t.post, Instr(Op.CLAMP, 2, imm=101)))))),
     ("N1", "counter", "bounded state", state(0, Init(InitKind.FILL, 0), 100)),
     ("P1", "counter", "halt not i32", lambda p: replace(p, halt=0)),
     ("P1", "counter", "halt is no state", lambda p: replace(p, halt=3)),
