@@ -66,7 +66,7 @@ from protocol.spec.types import (
     View,
 )
 from tests.differential.bounds import computed_loads, largest
-from tests.spec.illegal_programs import CASES, EXAMPLES, operand_from
+from tests.spec.illegal_programs import CASES, EXAMPLES, operand_from, started
 
 CALL = "(bytes32,bytes32,bytes32,uint256,uint8,bytes,bool)"
 """Roots of program, constants and inputs, steps, kind, proof, verdict."""
@@ -163,11 +163,13 @@ def broken_jobs() -> Iterator[Judged]:
 
 
 def edges() -> Iterator[Judged]:
-    """A proof of exactly as many bytes as are allowed, and of one word more; a DOT of an input
-    whose bound, which it may not declare, would fit."""
+    """A proof of exactly as many bytes as are allowed, and of one word more; a DOT and a state of an
+    input whose bound, which it may not declare, would fit."""
     mlp = operand_from(Source.INPUT)(EXAMPLES["mlp"].program)
     bounded = replace(mlp, inputs=(mlp.inputs[0], replace(mlp.inputs[1], bound=5)))
     yield task_of(bounded), Illegality.INSTANCE, CaseBuilder(pieces_of(bounded)).instance(0, 2, 0)
+    counter = started(InitKind.INPUT, 5, 8)(EXAMPLES["counter"].program)
+    yield task_of(counter), Illegality.STATE, CaseBuilder(pieces_of(counter)).state(0)
     base = pieces_of(EXAMPLES["phases"].program)
     t = largest(computed_loads, 120)
     room = MAX_BYTES - cost(t).bytes
