@@ -163,8 +163,8 @@ def broken_jobs() -> Iterator[Judged]:
 
 
 def edges() -> Iterator[Judged]:
-    """A proof of exactly as many bytes as are allowed, and of one word more; a DOT and a state of an
-    input whose bound, which it may not declare, would fit."""
+    """A proof of exactly as many bytes as are allowed, and of one word more; a DOT and a state of
+    an input whose bound, which it may not declare, would fit."""
     mlp = operand_from(Source.INPUT)(EXAMPLES["mlp"].program)
     bounded = replace(mlp, inputs=(mlp.inputs[0], replace(mlp.inputs[1], bound=5)))
     yield task_of(bounded), Illegality.INSTANCE, CaseBuilder(pieces_of(bounded)).instance(0, 2, 0)
