@@ -106,7 +106,7 @@ def fast(world: Market, case: CompiledCase, claimed: EngineTrace, operation: int
         if x.wait is Wait.CHALLENGER:
             table.together(number, challenger.moves(table, number), me)
         else:
-            table.together(number, answer(x, claimed)[:1], provider)
+            table.together(number, answer(x, claimed), provider)
     assert table.claim.fault is Fault.WRONG
     return summed(table)
 
