@@ -13,6 +13,7 @@ import numpy as np
 from eth_abi import encode as abi_encode
 
 from protocol.spec import trees
+from protocol.spec.assembler import Code, RegI
 from protocol.spec.constants import BLOCK_BYTES
 from protocol.spec.encoding import encode_template
 from protocol.spec.microcode import Op, signature
@@ -259,6 +260,8 @@ def map_vectors(count: int = 40) -> dict[str, object]:
         operands = [random_tensor(rng, s.dtype, s.count) for s in t.slots[:-1]]
         operands.append(np.array([rng.randrange(-1, 9)], np.int64))
         calls.append(element_call(rng, t, operands, rng.randrange(t.count)))
+    t = computed_map()
+    calls += [element_call(rng, t, [ascending(DType.I16, 100)], i) for i in range(t.count)]
     return {"calls": ["0x" + call.hex() for call in calls]}
 
 
@@ -326,6 +329,38 @@ def random_dot(rng: Random) -> Template:
     )
 
 
+def computed_map() -> Template:
+    """Every element from another computed place."""
+    code = Code()
+    got = code.loadx(0, code.index() * 7, DType.I16)
+    view = View(0, 1, (Digit(12, 1),))
+    return Template(Kind.MAP, DType.I64, (12,), (Slot(DType.I16, 100),), (view,), code.finish(got))
+
+
+def computed_reduce() -> Template:
+    """A sum in which only the positions tell the terms apart: of elements at computed places, each
+    times its digit and one more."""
+    pre = Code()
+    got = pre.loadx(0, pre.rindex(), DType.I16)
+    assert isinstance(got, RegI)
+    weight = pre.rcoord(0) + 1
+    still = Digit(4, 0), Digit(5, 0)
+    view = View(0, 0, (Digit(3, 30),), still)
+    return Template(
+        Kind.REDUCE, DType.I64, (3,), (Slot(DType.I16, 100),), (view,), (Instr(Op.ACC),),
+        pre.finish(got * weight), (4, 5), Fold.ISUM,
+    )  # fmt: skip
+
+
+def best_of_floats(fold: Fold) -> Template:
+    """The least or the greatest of nine floats, some of them NaN."""
+    view = View(0, 0, (Digit(3, 9),), (Digit(9, 1),))
+    return Template(
+        Kind.REDUCE, DType.F32, (3,), (Slot(DType.F32, 27),), (view,), (Instr(Op.ACC),),
+        (Instr(Op.LOAD, 0),), (9,), fold,
+    )  # fmt: skip
+
+
 def fold_vectors(count: int = 60) -> dict[str, object]:
     """Random elements of REDUCE, each fold in turn, and of DOT."""
     rng = Random(7)
@@ -336,4 +371,8 @@ def fold_vectors(count: int = 60) -> dict[str, object]:
         operands = [random_tensor(rng, s.dtype, s.count) for s in t.slots[:-1]]
         operands.append(np.array([rng.randrange(-1, math.prod(t.r) + 3)], np.int64))
         calls.append(element_call(rng, t, operands, rng.randrange(t.count)))
+    t = computed_reduce()
+    calls += [element_call(rng, t, [ascending(DType.I16, 100)], i) for i in range(t.count)]
+    for t in (best_of_floats(Fold.MIN), best_of_floats(Fold.MAX)):
+        calls += [element_call(rng, t, [ascending(DType.F32, 27)], i) for i in range(t.count)]
     return {"calls": ["0x" + call.hex() for call in calls]}

@@ -19,8 +19,11 @@ from tests.game.world import case
 
 SNAPSHOT: Final = Path(__file__).parents[1] / "snapshots" / "dispute.json"
 
+LONG: Final = "element of a DOT of 4096"
+
 LIES: Final = {
     "element of a DOT of 70": ("mlp", liars.one_bit_in(0, 2, 58)),
+    LONG: ("long_product", liars.one_bit_in(0, 0, 40)),
     "element of a MAP": ("mlp", liars.one_bit_in(0, 1, 300)),
     "element of a REDUCE of 70": ("mlp", liars.one_bit_in(0, 0)),
     "slice write": ("counter", liars.wrong_state(2, 2, 8)),

@@ -23,13 +23,12 @@ from protocol.spec.types import Array, DType
 from provider.engine.engine import Tamper
 from provider.engine.trace import EngineTrace
 from scripts import brownie_project, evm
-from tests.actors.challenger import Challenger, play
+from tests.actors.challenger import Challenger
 from tests.actors.compiled import Change, CompiledCase, at, middle_of_layer, minilm_case, one_bit
-from tests.actors.provider import Provider
 from tests.contracts.market import Market, address
 from tests.game.batch import BatchTable
 from tests.game.elements import Elements, dearest
-from tests.game.onchain import ChainTable, deploy_game_world
+from tests.game.onchain import deploy_game_world
 
 SNAPSHOT: Final = Path(__file__).parents[1] / "snapshots" / "minilm.json"
 SENTENCES: Final = 64
@@ -72,33 +71,16 @@ def lie_in(case: CompiledCase, operation: int, element: int) -> EngineTrace:
     return case.lie(both(at(operation, change), last) if operation < len(body) - 1 else last)
 
 
-def summed(table: ChainTable) -> Figures:
-    """Gas by move, in order; the total and the number of transactions."""
-    moves = {f"{k + 1:02} {move}": used for k, (move, used) in enumerate(table.gas)}
-    return {**moves, "total": sum(moves.values()), "transactions": len(moves)}
-
-
-def dispute(world: Market, case: CompiledCase, claimed: EngineTrace) -> Figures:
-    """An honest challenger, move by move."""
-    table = ChainTable(world, case, claimed)
-    me = address(world.keeper)
-    number = table.move("challenge", who=me)
-    play(table, number, Challenger(case, me), Provider(claimed, address(world.provider)))
-    assert table.claim.fault is Fault.WRONG
-    return summed(table)
-
-
-def fast(world: Market, case: CompiledCase, claimed: EngineTrace, operation: int) -> Figures:
-    """The provider opens claim and step at once; the challenger knows all nodes of the operation's
-    tree and goes from the opening to the proof."""
+def dispute(
+    world: Market, case: CompiledCase, claimed: EngineTrace, published: int | None = None
+) -> Figures:
+    """Both sides do at once what they can, as a watchtower and an agent do; of operation
+    ``published`` the challenger knows all claimed nodes.  Gas by transaction, in order; the total
+    and their number."""
     table = BatchTable(world, case, claimed)
     provider, me = address(world.provider), address(world.keeper)
-    where = (Tree.OPERATION_BLOCKS, 1, operation)
-    table.publish(claimed.levels(Tree.OPERATIONS, 1))
-    table.publish(claimed.levels(*where))
-    data = claimed.data(Tree.OPERATIONS, 1, operation)
-    for index in range(-(-len(data) // BLOCK_BYTES)):
-        table.publish_block(claimed.block(*where, index))
+    if published is not None:
+        publish(table, claimed, published)
     number = table.move("challenge", who=me)
     challenger = Challenger(case, me)
     while not table.claim.fallen:
@@ -106,9 +88,20 @@ def fast(world: Market, case: CompiledCase, claimed: EngineTrace, operation: int
         if x.wait is Wait.CHALLENGER:
             table.together(number, challenger.moves(table, number), me)
         else:
-            table.together(number, answer(x, claimed)[:1], provider)
+            table.together(number, answer(x, claimed), provider)
     assert table.claim.fault is Fault.WRONG
-    return summed(table)
+    moves = {f"{k + 1:02} {move}": used for k, (move, used) in enumerate(table.gas)}
+    return {**moves, "total": sum(moves.values()), "transactions": len(moves)}
+
+
+def publish(table: BatchTable, claimed: EngineTrace, operation: int) -> None:
+    """The nodes of the step's operations, and of one of them with its blocks."""
+    where = (Tree.OPERATION_BLOCKS, 1, operation)
+    table.publish(claimed.levels(Tree.OPERATIONS, 1))
+    table.publish(claimed.levels(*where))
+    data = claimed.data(Tree.OPERATIONS, 1, operation)
+    for index in range(-(-len(data) // BLOCK_BYTES)):
+        table.publish_block(claimed.block(*where, index))
 
 
 @contextmanager
@@ -127,7 +120,7 @@ def demo_figures(world: Market, case: CompiledCase) -> Iterator[tuple[str, Figur
     yield DEMO, dispute(world, case, claimed)
     chain.revert()
     chain.snapshot()
-    yield FAST, fast(world, case, claimed, operation)
+    yield FAST, dispute(world, case, claimed, operation)
     chain.revert()
 
 

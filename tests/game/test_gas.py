@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.game.gas import SNAPSHOT, figures
+from tests.game.gas import LONG, SNAPSHOT, figures
 
 pytestmark = pytest.mark.chain
 
@@ -23,4 +23,5 @@ def test_dispute__every_kind_of_fault__costs_what_git_says() -> None:
         if name != "bytes":
             assert moves["total"] <= 2_000_000, name
             assert moves["transactions"] <= 22, name
+    assert list(got[LONG].values())[-3] <= 1_000_000, "its proof, the claim's fall included"
     assert max(got["bytes"].values()) <= 24_576

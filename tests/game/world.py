@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+import numpy as np
+
 from protocol.spec.assembler import Code
 from protocol.spec.builder import Builder, affine
 from protocol.spec.dispute import Claim
@@ -21,7 +23,7 @@ from protocol.spec.game import Game
 from protocol.spec.job import Deal, JobTerms
 from protocol.spec.limits import DEVNET, GWEI
 from protocol.spec.trace import AnyTrace, Tree
-from protocol.spec.types import DType, Init, InitKind, Kind, Slot, Template
+from protocol.spec.types import Digit, DType, Init, InitKind, Kind, Slot, Template, View
 from tests.actors import programs
 from tests.actors.case import AnyCase, Case, case_of
 from tests.actors.table import Table
@@ -77,13 +79,40 @@ def wide() -> Example:
     return Example("wide", program, constants, [special_floats(64 * 512).reshape(64, 512)])
 
 
+def long_product() -> Example:
+    """Products of 4096 terms: rows of constants, the longest that large models have."""
+    b = Builder()
+    rng = np.random.default_rng(4096)
+    terms, rows = 4096, 4
+    bounds = (32639, 8127)
+    operands = [
+        b.constant(rng.integers(-m, m, (rows, terms), np.int16, endpoint=True), bound=m)
+        for m in bounds
+    ]
+    c = Code()
+    inner = (Digit(terms, 1),)
+    views = (
+        View(0, 0, (Digit(rows, terms), Digit(rows, 0)), inner),
+        View(1, 0, (Digit(rows, 0), Digit(rows, terms)), inner),
+    )
+    slots = (Slot(DType.I16, rows * terms),) * 2
+    dot = Template(
+        Kind.DOT, DType.I64, (rows, rows), slots, views, c.finish(c.acc_i()), (), (terms,),
+        bound_a=bounds[0], bound_b=bounds[1],
+    )  # fmt: skip
+    b.output(b.op(dot, operands))
+    program, constants = b.build()
+    return Example("long_product", program, constants, [])
+
+
 @cache
 def case(name: str) -> Case:
     """An example as a job."""
     makers = {
         "mlp": mlp, "counter": counter, "phases": phases, "folds": folds, "kept": kept,
-        "alphabet": alphabet, "wide": wide, "layered": programs.layered,
-        "many outputs": programs.many_outputs, "extremes": programs.extremes,
+        "alphabet": alphabet, "wide": wide, "long_product": long_product,
+        "layered": programs.layered, "many outputs": programs.many_outputs,
+        "extremes": programs.extremes,
     }  # fmt: skip
     return case_of(makers[name]())
 

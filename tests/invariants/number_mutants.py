@@ -23,6 +23,13 @@ ARITHMETIC = (
         "softfloat",
     ),
     Mutant(
+        "a summand's infinity takes the short cut",
+        FLOAT,
+        "if mul(drop, lt(e, 253)) {",
+        "if mul(drop, lt(e, 254)) {",
+        "softfloat",
+    ),
+    Mutant(
         "a product past the greatest is no infinity",
         FLOAT,
         "// one less than the exponent\n                if lt(e, 254) {",
@@ -254,7 +261,7 @@ ELEMENTS = (
         FLOAT,
         "if gt(and(x, MAGNITUDE), INF) { x := CANONICAL_NAN }",
         "",
-        "softfloat",
+        "TensorElement",
     ),
     Mutant(
         "the maximum of nothing is infinity",
@@ -294,17 +301,30 @@ ELEMENTS = (
     Mutant(
         "a sum of products rounds down",
         DOT,
-        "// To nearest: the lower coefficients may be negative together.\n"
-        "            total := sar(192, add(total, shl(191, 1)))",
-        "total := sar(192, total)",
+        "let low := HALF",
+        "let low := 0",
         "DotProduct",
     ),
     Mutant(
         "terms behind the end count",
         DOT,
-        "x := or(and(x, not(behind)), and(FLIP16, behind))",
-        "",
+        "_copy(end, 0x00, 2 * (n % 32));",
+        "_copy(end, 0x00, 64);",
         "DotProduct",
+    ),
+    Mutant(
+        "a chunk of which the sums overflow",
+        DOT,
+        "CHUNK16 = 512;",
+        "CHUNK16 = 1024;",
+        "DotProduct",
+    ),
+    Mutant(
+        "the tail of a last block counts",
+        VIEW,
+        "c.size = (to < c.count ? to : c.count) - c.from;",
+        "c.size = to - c.from;",
+        "TensorElement",
     ),
     Mutant(
         "bytes widen without their sign",
