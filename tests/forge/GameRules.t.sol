@@ -143,6 +143,46 @@ contract GameRulesTest is GameHandler {
         _refused(c.provider, call, IDisputeGame.DirtyTail.selector);
     }
 
+    // --- calls that are none ------------------------------------------------------------------
+
+    function test_calls__cutShort__revertAndTheWholeIsAccepted() public {
+        (Player storage p, Claimed storage c) = _begin(70, Lie.STATE);
+        bytes32[] memory row = nodesAt(c, 2, false);
+        _cut(c.provider, abi.encodeCall(game.open, (c.id, 1, row)));
+        uint256 child = c.at >> 2;
+        bytes32[] memory path = siblingsOf(row, child, 5);
+        _cut(p.who, abi.encodeCall(game.point, (c.id, 1, 5, child, row[child], path)));
+        bytes32[] memory leaves = nodesAt(c, 0, false);
+        bytes32[] memory four = new bytes32[](4);
+        for (uint256 k; k < 4; ++k) four[k] = leaves[4 * child + k];
+        _cut(p.who, abi.encodeCall(game.reveal, (c.id, 1, four)));
+        path = siblingsOf(leaves, c.at, 2);
+        _cut(p.who, abi.encodeCall(game.point, (c.id, 1, 2, c.at, leaves[c.at], path)));
+        bytes32[] memory one = new bytes32[](1);
+        one[0] = operationsRoot(c, c.at);
+        _cut(c.provider, abi.encodeCall(game.openStep, (c.id, 1, c.at, one)));
+        _cut(p.who, abi.encodeCall(game.enter, (c.id, 1, c.terms, Tree.STATES, hex"01")));
+        _cut(p.who, abi.encodeCall(game.prove, (c.id, 1, c.terms, Proof.NEXT, hex"01")));
+        isTrue("the claim has fallen", game.claimOf(c.id).fallen);
+    }
+
+    /// @dev Whatever is missing at the end, the call reverts in little gas; but for zeros, which
+    /// calldata has behind its end anyway.
+    function _cut(address who, bytes memory call) private {
+        uint256 used = call.length;
+        while (call[used - 1] == 0) --used;
+        for (uint256 size; size < used; size += 17) {
+            bytes memory part = new bytes(size);
+            for (uint256 k; k < size; ++k) part[k] = call[k];
+            cheats.prank(who);
+            (bool less,) = address(game).call{gas: 1_000_000}(part);
+            isTrue("a call cut short was accepted", !less);
+        }
+        cheats.prank(who);
+        (bool whole,) = address(game).call(call);
+        isTrue("the whole call was refused", whole);
+    }
+
     // --- clocks and ends ----------------------------------------------------------------------
 
     function test_clock__aSlowMove__isPaidFromItsBudget() public {
