@@ -118,10 +118,13 @@ def broken(good: TensorAnswer, of: Case) -> dict[str, Answer]:
     assert isinstance(other, TensorAnswer)
     assert isinstance(constants, TensorAnswer)
     flipped = bytes([good.blocks[0] ^ 1]) + good.blocks[1:]
+    levels = answerer.levels(answerer.tensor(Part.INPUT, 0))
+    half = good._replace(blocks=good.blocks[: 16 * 512], siblings=trees.siblings_of(levels, 0, 16))
     header = bytes([good.program.header[-1] ^ 1]) + good.program.header[1:]
     return {
         "another bit": good._replace(blocks=flipped),
         "half a run": good._replace(blocks=good.blocks[: 16 * 512]),
+        "half a run, proven": half,
         "not whole blocks": good._replace(blocks=good.blocks[:-1]),
         "nothing": good._replace(blocks=b"", siblings=[]),
         "another run": other,
@@ -152,6 +155,8 @@ def test_answer__other_bytes_or_another_place__is_refused_by_both(world: Market)
         with pytest.raises(world.brownie.exceptions.VirtualMachineError) as caught:
             table._call("answer", Part.INPUT, 0, 0, bad, who=provider)
         assert str(caught.value.revert_msg), name
+        if "run, proven" in name:
+            assert str(caught.value.revert_msg).startswith("WrongRun")
     table.now = table._chain_time()
     table.answer(Part.INPUT, 0, 0, who=provider)
 
