@@ -8,15 +8,16 @@ import {ProgramDecoder} from "./ProgramDecoder.sol";
 /// @notice A code laid out in memory, each instruction in a record of five words: its function,
 /// where its fields a and b are, itself, where its result goes.
 struct Loop {
-    uint256 all; // for the first position, up to `moving`
-    uint256 moving; // for any other, up to `end`
-    uint256 end;
+    uint256 still; // what no position changes,
+    uint256 stillEnd;
+    uint256 moving; // and the rest
+    uint256 movingEnd;
     uint256 result; // address of the last register
 }
 
 /// @title A code that runs at every position of a fold
 /// @notice The same as `Microcode.run` at each, but instructions are taken apart once, and what
-/// does not depend on the position is computed at the first only.
+/// does not depend on the position is computed once.
 library CodeLoop {
     uint256 private constant RECORD = 0xA0;
     uint256 private constant LOAD = 0x01;
@@ -36,20 +37,22 @@ library CodeLoop {
                 all := mload(0x40)
                 mstore(0x40, add(all, mul(count, mul(2, RECORD))))
             }
-            (loop.all, loop.moving) = (all, all + count * RECORD);
-            (loop.end, loop.result) = (loop.moving, f.registers + 32 * count - 32);
+            (loop.still, loop.stillEnd) = (all, all);
+            (loop.moving, loop.movingEnd) = (all + count * RECORD, all + count * RECORD);
+            loop.result = f.registers + 32 * count - 32;
             uint256 moving; // bit k: register k depends on the position
             for (uint256 k; k < count; ++k) {
                 uint256 w;
                 assembly ("memory-safe") {
                     w := calldataload(add(at, shl(3, k)))
                 }
-                bool moves = _moves(f, w, moving);
-                _write(f, all + k * RECORD, w, k);
-                if (moves) {
+                if (_moves(f, w, moving)) {
                     moving |= 1 << k;
-                    _write(f, loop.end, w, k);
-                    loop.end += RECORD;
+                    _write(f, loop.movingEnd, w, k);
+                    loop.movingEnd += RECORD;
+                } else {
+                    _write(f, loop.stillEnd, w, k);
+                    loop.stillEnd += RECORD;
                 }
             }
         }

@@ -50,9 +50,9 @@ library DotProduct {
     /// n <= 65536. Exact for every value: |sum| <= 2^46.
     ///
     /// Eight lanes of a word make a number x7 2^224 + ... + x1 2^32 + x0, those of the other in
-    /// reverse; the coefficient of 2^224 in the product is the sum of eight products. The lower ones
-    /// stay below 2^31, so that products are added up first and that coefficient is read once. For
-    /// that b comes a byte at a time: b = 256 high + low, of which high has the sign.
+    /// reverse; the coefficient of 2^224 in the product is the sum of eight products. The lower
+    /// ones stay below 2^31, so that products are added up first and that coefficient is read once.
+    /// For that b comes a byte at a time: b = 256 high + low, of which high has the sign.
     function sum16(uint256 a, uint256 b, uint256 n) internal pure returns (int256 total) {
         unchecked {
             uint256 end = a + (2 * n & ~uint256(63));

@@ -109,8 +109,8 @@ library Float32 {
     }
 
     function sub(uint256 a, uint256 b) internal pure returns (uint256) {
-        // `neg` of b: a NaN has no sign.
-        return add(a, b == CANONICAL_NAN ? b : b ^ SIGN);
+        // Of a NaN this is none of the machine, but `_addAny` takes any.
+        return add(a, b ^ SIGN);
     }
 
     /// @notice Product.
@@ -306,7 +306,10 @@ library Float32 {
             z := shr(apart, m)
             if iszero(lt(z, HIDDEN)) { top := add(add(apart, 23), shr(24, z)) }
         }
-        if (a & INF == INF) return b == a ^ SIGN ? CANONICAL_NAN : a; // inf - inf; NaN is greatest
+        if (a & INF == INF) {
+            // inf - inf, or a NaN, which is greatest.
+            return b == a ^ SIGN || a & MAGNITUDE > INF ? CANONICAL_NAN : a;
+        }
         if (m == 0) return a & b & SIGN; // -0 + -0; else +0
         if (top == 0) top = _log2(m);
         return _roundAt(a & SIGN, m, e, top);

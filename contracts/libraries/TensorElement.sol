@@ -77,7 +77,8 @@ library TensorElement {
             Accumulator memory sum = Folds.start(t.fold, isFloat);
             f.rdigits = t.rdigits;
             Loop memory pre = CodeLoop.prepare(f, t.preAt, t.preCount);
-            (uint256 from, uint256 to, uint256 result) = (pre.all, pre.moving, pre.result);
+            (uint256 from, uint256 to, uint256 result) = (pre.moving, pre.movingEnd, pre.result);
+            if (terms > 0) CodeLoop.run(f, pre.still, pre.stillEnd);
             for (uint256 r; r < terms; ++r) {
                 f.r = r;
                 CodeLoop.run(f, from, to);
@@ -86,7 +87,6 @@ library TensorElement {
                     x := mload(result)
                 }
                 Folds.step(sum, r, x);
-                if (r == 0) (from, to) = (pre.moving, pre.end);
             }
             (f.r, f.rdigits) = (0, 0);
             return Folds.finish(sum, terms);

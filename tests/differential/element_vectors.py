@@ -353,11 +353,11 @@ def computed_reduce() -> Template:
 
 
 def best_of_floats(fold: Fold) -> Template:
-    """The least or the greatest of nine floats, some of them NaN."""
+    """The least or the greatest of some of nine floats, a few of them NaN."""
     view = View(0, 0, (Digit(3, 9),), (Digit(9, 1),))
     return Template(
-        Kind.REDUCE, DType.F32, (3,), (Slot(DType.F32, 27),), (view,), (Instr(Op.ACC),),
-        (Instr(Op.LOAD, 0),), (9,), fold,
+        Kind.REDUCE, DType.F32, (3,), (Slot(DType.F32, 27), Slot(DType.I64, 1)), (view,),
+        (Instr(Op.ACC),), (Instr(Op.LOAD, 0),), (9,), fold, live_r=1,
     )  # fmt: skip
 
 
@@ -374,5 +374,7 @@ def fold_vectors(count: int = 60) -> dict[str, object]:
     t = computed_reduce()
     calls += [element_call(rng, t, [ascending(DType.I16, 100)], i) for i in range(t.count)]
     for t in (best_of_floats(Fold.MIN), best_of_floats(Fold.MAX)):
-        calls += [element_call(rng, t, [ascending(DType.F32, 27)], i) for i in range(t.count)]
+        for live in (9, 1, 0):
+            operands = [ascending(DType.F32, 27), np.array([live], np.int64)]
+            calls += [element_call(rng, t, operands, i) for i in range(t.count)]
     return {"calls": ["0x" + call.hex() for call in calls]}

@@ -86,10 +86,17 @@ ARITHMETIC = (
         "softfloat",
     ),
     Mutant(
+        "a difference from NaN keeps a sign",
+        FLOAT,
+        "return b == a ^ SIGN || a & MAGNITUDE > INF ? CANONICAL_NAN : a;",
+        "return b == a ^ SIGN ? CANONICAL_NAN : a;",
+        "softfloat",
+    ),
+    Mutant(
         "infinity less infinity is infinity",
         FLOAT,
-        "if (a & INF == INF) return b == a ^ SIGN ? CANONICAL_NAN : a;",
-        "if (a & INF == INF) return a;",
+        "return b == a ^ SIGN || a & MAGNITUDE > INF ? CANONICAL_NAN : a;",
+        "return a & MAGNITUDE > INF ? CANONICAL_NAN : a;",
         "softfloat",
     ),
     Mutant(
