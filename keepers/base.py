@@ -67,8 +67,9 @@ class Patience:
 
 @dataclass(frozen=True)
 class Report:
-    """What one cycle did: the block, how many actions were due, done and failed, and the nearest
-    deadline (chain seconds) after which there is something to do.
+    """What one cycle did: the block, how many actions were due, done and failed, the nearest
+    deadline (chain seconds) after which there is something to do, and whether to look again
+    although nothing on chain has changed.
     """
 
     at: Snapshot
@@ -76,6 +77,7 @@ class Report:
     done: int
     failed: int
     deadline: int | None
+    again: bool = False
 
 
 class Keeper(ABC, Generic[View, Action]):
@@ -104,6 +106,10 @@ class Keeper(ABC, Generic[View, Action]):
     def act(self, action: Action) -> str:
         """Does it; one line that says what was done.  Raises AssayError."""
 
+    def leads_on(self, action: Action) -> bool:
+        """Whether more may be due once ``action`` is done, though no block was made by it."""
+        return False
+
     def view(self, at: Snapshot | None = None) -> tuple[View, Snapshot]:
         """A look at the newest block (or ``at``), repeated while blocks are replaced."""
         for _ in range(REORG_TRIES - 1):
@@ -125,14 +131,18 @@ class Keeper(ABC, Generic[View, Action]):
         self._patience.keep(actions)
         self._said = {key: text for key, text in self._said.items() if key in actions}
         done = failed = 0
+        again = False
         for action in actions:
             if not self._patience.ready(action):
                 failed += 1
             elif self._try(action):
                 done += 1
+                again |= self.leads_on(action)
             else:
                 failed += 1
-        return Report(snapshot, len(actions), done, failed, self.deadline(view))
+        return Report(
+            snapshot, len(actions), done, failed, self.deadline(view), again or failed > 0
+        )
 
     def _try(self, action: Action) -> bool:
         try:
@@ -197,7 +207,7 @@ class Runner(Generic[View, Action]):
             if self._due(at):
                 self.report = self.keeper.cycle(at)
                 self.cycles += 1
-                self._again = self.report.failed > 0
+                self._again = self.report.again
                 self._wake(self.report)
             if self._away:
                 self._away = False

@@ -249,6 +249,9 @@ class Watchtower(Keeper[View, Move]):
     def deadline(self, view: View) -> int | None:
         return deadline(view)
 
+    def leads_on(self, action: Move) -> bool:
+        return isinstance(action, Act) and action.kind is Kind.CHECK
+
     def _meanwhile(self) -> None:
         """Called from within a computation: moves of disputes that cannot wait for its end."""
         pause = self.chain.config.poll_seconds
