@@ -205,14 +205,14 @@ ELEMENTS = (
         CODE,
         "return AffineView.load(f.views[uint8(w >> 240)], f.rdigits, f.r, int256(b));",
         "return AffineView.load(f.views[uint8(w >> 240)], f.rdigits, f.r, 0);",
-        "TensorElement",
+        "elements",
     ),
     Mutant(
         "a register that moves is computed once",
         LOOP,
         "reads |= moving >> uint8(w >> 232);",
         "reads |= 0;",
-        "TensorElement",
+        "elements",
     ),
     Mutant(
         "a load that moves is computed once",
@@ -226,7 +226,7 @@ ELEMENTS = (
         LOOP,
         "if (op == RCOORD || op == RINDEX) return true;",
         "if (op == RCOORD) return true;",
-        "TensorElement",
+        "elements",
     ),
     Mutant(
         "a skipped guard",

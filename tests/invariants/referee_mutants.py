@@ -96,7 +96,7 @@ TREES = (
         NODES,
         "if (width & 1 == 1) level[width] = 0;",
         "if (width & 1 == 1) level[width] = level[0];",
-        "DisputePath",
+        "GameRules",
     ),
     Mutant(
         "a phase one step longer",
