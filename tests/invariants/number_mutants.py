@@ -268,7 +268,7 @@ ELEMENTS = (
         FOLDS,
         "s.value = isFloat ? MINUS_INF : uint256(INT64_MIN);",
         "s.value = isFloat ? PLUS_INF : uint256(INT64_MIN);",
-        "TensorElement",
+        "elements",
     ),
     Mutant(
         "the last of equal ones wins",
