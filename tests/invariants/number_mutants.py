@@ -282,7 +282,7 @@ ELEMENTS = (
         FOLDS,
         "return Float32.add(_total(s.partial_, count), 0);",
         "return _total(s.partial_, count);",
-        "TensorElement",
+        "elements",
     ),
     Mutant(
         "NaN is the least of a minimum",
