@@ -103,7 +103,7 @@ TREES = (
         PROOFS,
         "while (t >= uint32(steps >> (32 * number))) {",
         "while (t > uint32(steps >> (32 * number))) {",
-        "DisputePath",
+        "referees",
     ),
 )
 
