@@ -256,20 +256,6 @@ BINDINGS = (
         "referees",
     ),
     Mutant(
-        "an element behind the state's",
-        TRACE,
-        "if (e >= w.size >> w.bits) revert WrongPlace(e, w.size >> w.bits);",
-        "",
-        "referees",
-    ),
-    Mutant(
-        "an element of another block of the old state",
-        TRACE,
-        "if (run.first != at / BLOCK_BYTES) revert WrongPlace(run.first, at / BLOCK_BYTES);",
-        "",
-        "referees",
-    ),
-    Mutant(
         "a start without its shape",
         TRACE,
         "return source != BlockTree.wrap(d.dtype, d.dims, d.elements, d.shape, c.node);",
