@@ -97,6 +97,17 @@ contract DisputePathTest {
         require(harness.fold(nodes, fan) == node, "another node");
     }
 
+    function testFuzz_rootOfLeaf__indexInThePaddingOrBeyond__reverts(
+        bytes32 leaf,
+        uint256 index,
+        uint256 count
+    ) public {
+        count %= 1000;
+        index = count + index % 1000;
+        vm.expectPartialRevert(BlockTree.OutsideTree.selector);
+        harness.rootOfLeaf(leaf, index, count, new bytes32[](0));
+    }
+
     function test_climb__pathOfAnotherLength__reverts() public {
         bytes32[] memory siblings = new bytes32[](2);
         vm.expectPartialRevert(BlockTree.WrongPathLength.selector);

@@ -66,6 +66,8 @@ def _number(name: str, x: int, rng: Random) -> list[int]:
     if name in ("step", "phase_step", "seed"):
         return [x ^ 1, -1 - x, (1 << 63) - 1, -(1 << 63)]
     most = (1 << {"slot": 8, "first": 64}.get(name, 256)) - 1
+    if name == "element":  # perhaps one of the next block, or the next but one
+        return [x ^ 1, x + 1, x + 128, x + 256, x ^ 256, x + 512, most, most >> 1]
     return [x ^ 1, min(x + 1, most), most, most >> 1, rng.randrange(most + 1)]
 
 

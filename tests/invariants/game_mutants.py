@@ -244,13 +244,6 @@ MONEY = (
         RUN,
     ),
     Mutant(
-        "the burned share rounded down",
-        CHALLENGES,
-        "return (amount + FORFEIT_BURN_PARTS - 1) / FORFEIT_BURN_PARTS;",
-        "return amount / FORFEIT_BURN_PARTS;",
-        RUN,
-    ),
-    Mutant(
         "the bounty paid out of nothing",
         CHALLENGES,
         "x.native - burnedNative - bounty);",

@@ -12,6 +12,7 @@ from eth_abi import decode, encode
 
 from tests.differential.code_calls import Caller, built
 from tests.differential.float_rows import ROW, FloatOp, rows
+from tests.differential.test_random_elements import calls as element_calls
 from tests.differential.test_softfloat import CHECK, GAS
 from tests.game.judged import Judged, Verdict
 from tests.game.test_bad_input import (
@@ -68,6 +69,8 @@ def judged() -> list[tuple[Judged, bytes, Verdict | None, bool]]:
             yield x, x.verdict, True
         rng = Random(1)
         chosen = some(true_calls(), rng, 3) + some(false_calls(), rng, 2)
+        # Elements of many blocks that read but one: another block is not found out by its reads.
+        chosen += [x for x in true_calls() if x.name.startswith("slices") and ": elem" in x.name]
         for x in one_part_changed(chosen, rng):
             yield x, verdict_of(x, x.verdict), False
 
@@ -87,7 +90,27 @@ def referees(node: Caller, folder: Path) -> str | None:
     return None
 
 
+@cache
+def elements_wanted() -> list[tuple[bytes, int]]:
+    """Those of ``make test``: calls, and the bits that the specification gives."""
+    return [(data, want) for _, _, _, data, want in element_calls(1, 600)]
+
+
+def elements(node: Caller, folder: Path) -> str | None:
+    """Elements of random operations over extremes."""
+    at = node.lay(built(folder, "tests/forge/ProgramHarness")["ProgramHarness"])
+    for k, (data, want) in enumerate(elements_wanted()):
+        answer = node.call(at, data, MOST_GAS)
+        if not answer.ok:
+            return f"element {k} reverts"
+        got, _ = decode(["uint256", "uint256"], answer.data)
+        if got != want:
+            return f"element {k} is {got:x}"
+    return None
+
+
 SOURCES: Final = {
+    "elements": ("tests/forge/ProgramHarness.sol",),
     "softfloat": ("contracts/test/FloatRows.sol",),
     "referees": tuple(f"contracts/{name}.sol" for name in REFEREES),
     **{name: (f"tests/forge/{name}.t.sol",) for name in FORGE},
@@ -99,7 +122,8 @@ def killer(name: str, node: Caller) -> Killer:
     """A run by name."""
     if name in FORGE:
         return partial(forge, name)
-    return partial({"softfloat": softfloat, "referees": referees}[name], node)
+    run = {"softfloat": softfloat, "referees": referees, "elements": elements}[name]
+    return partial(run, node)
 
 
 def prepare(name: str, folder: Path) -> None:

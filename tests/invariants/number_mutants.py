@@ -212,14 +212,14 @@ ELEMENTS = (
         CODE,
         "return AffineView.load(f.views[uint8(w >> 240)], f.rdigits, f.r, int256(b));",
         "return AffineView.load(f.views[uint8(w >> 240)], f.rdigits, f.r, 0);",
-        "TensorElement",
+        "elements",
     ),
     Mutant(
         "a register that moves is computed once",
         LOOP,
         "reads |= moving >> uint8(w >> 232);",
         "reads |= 0;",
-        "TensorElement",
+        "elements",
     ),
     Mutant(
         "a load that moves is computed once",
@@ -233,7 +233,7 @@ ELEMENTS = (
         LOOP,
         "if (op == RCOORD || op == RINDEX) return true;",
         "if (op == RCOORD) return true;",
-        "TensorElement",
+        "elements",
     ),
     Mutant(
         "a skipped guard",
@@ -275,7 +275,7 @@ ELEMENTS = (
         FOLDS,
         "s.value = isFloat ? MINUS_INF : uint256(INT64_MIN);",
         "s.value = isFloat ? PLUS_INF : uint256(INT64_MIN);",
-        "TensorElement",
+        "elements",
     ),
     Mutant(
         "the last of equal ones wins",
@@ -289,7 +289,7 @@ ELEMENTS = (
         FOLDS,
         "return Float32.add(_total(s.partial_, count), 0);",
         "return _total(s.partial_, count);",
-        "TensorElement",
+        "elements",
     ),
     Mutant(
         "NaN is the least of a minimum",

@@ -96,14 +96,14 @@ TREES = (
         NODES,
         "if (width & 1 == 1) level[width] = 0;",
         "if (width & 1 == 1) level[width] = level[0];",
-        "DisputePath",
+        "GameRules",
     ),
     Mutant(
         "a phase one step longer",
         PROOFS,
         "while (t >= uint32(steps >> (32 * number))) {",
         "while (t > uint32(steps >> (32 * number))) {",
-        "DisputePath",
+        "referees",
     ),
 )
 
@@ -253,20 +253,6 @@ BINDINGS = (
         TRACE,
         "e -= w.inner * (e / w.inner - e / (w.inner * w.width));",
         "e -= w.inner * (e / w.inner);",
-        "referees",
-    ),
-    Mutant(
-        "an element behind the state's",
-        TRACE,
-        "if (e >= w.size >> w.bits) revert WrongPlace(e, w.size >> w.bits);",
-        "",
-        "referees",
-    ),
-    Mutant(
-        "an element of another block of the old state",
-        TRACE,
-        "if (run.first != at / BLOCK_BYTES) revert WrongPlace(run.first, at / BLOCK_BYTES);",
-        "",
         "referees",
     ),
     Mutant(

@@ -55,9 +55,23 @@ def pairs(seed: int, random: int) -> tuple[Words, Words]:
     return np.concatenate(left), np.concatenate(right)
 
 
+def near_ties_of_roots() -> Words:
+    """Squares plus a little: their roots lie barely above the middle of two floats.  Of r, odd and
+    of 25 bits, r * r + d has 24 bits if it is 0 modulo 2^26, which d = 7, 15, ... allow."""
+    out = []
+    for d in range(7, 2000, 8):
+        r = next(r for r in (1, 3, 5, 7) if (r * r + d) % 16 == 0)
+        for bit in range(4, 26):  # each step makes one bit more of the square right
+            r += (r * r + d >> bit & 1) << (bit - 1)
+        for root in (r, -r, r + (1 << 25), -r + (1 << 25)):
+            if 1 << 24 <= root % (1 << 26) < 1 << 25:
+                out.append((root % (1 << 26)) ** 2 + d)
+    return np.array(out, np.float64).astype(np.float32).view(np.uint32)
+
+
 def singles(seed: int, random: int) -> Words:
     """Special values, random patterns, squares and their neighbours, halves of integers, small
-    integers over powers of two, squares of the middles of two floats."""
+    integers over powers of two, squares of the middles of two floats and near them."""
     rng = np.random.default_rng(seed)
     n = random // 4
     roots = (2 * rng.integers(1 << 23, 1 << 24, n) + 1) << rng.integers(0, 2, n)
@@ -70,7 +84,7 @@ def singles(seed: int, random: int) -> Words:
     scaled = few - (rng.integers(0, 100, 2000).astype(np.uint32) << np.uint32(23))
     values = np.array(model.F_VALUES, np.uint32)
     parts = [values, _words(rng, random - n), near_squares.ravel(), halves.view(np.uint32)]
-    return np.concatenate([*parts, scaled, middles])
+    return np.concatenate([*parts, scaled, middles, near_ties_of_roots()])
 
 
 def integers(seed: int, random: int) -> npt.NDArray[np.int64]:
