@@ -2,7 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {AffineView, Cursor} from "./AffineView.sol";
-import {Frame} from "./Microcode.sol";
+import {Frame, Microcode} from "./Microcode.sol";
 import {ProgramDecoder} from "./ProgramDecoder.sol";
 
 /// @notice A code laid out in memory, each instruction in a record of five words: its function,
@@ -116,7 +116,7 @@ library CodeLoop {
         if (op == RCOORD || op == RINDEX) return true;
         uint256 reads;
         if (op == LOAD || op == LOADX) {
-            if (AffineView.moves(f.views[uint8(w >> 240)], f.rdigits)) return true;
+            if (AffineView.moves(Microcode.view_(f, uint8(w >> 240)), f.rdigits)) return true;
         } else if ((ProgramDecoder._WITHOUT_A >> op) & 1 == 0) {
             reads = moving >> uint8(w >> 240);
         }

@@ -29,6 +29,8 @@ struct Frame {
 library Microcode {
     /// @notice An instruction names axis or digit `got`; there are `count`.
     error NoSuchAxis(uint256 got, uint256 count);
+    /// @notice An instruction, or a DOT, reads view `got`; there are `count`.
+    error NoSuchView(uint256 got, uint256 count);
 
     /// @dev Opcodes end below this: size of the table.
     uint256 private constant OPCODES = 0x55;
@@ -129,9 +131,19 @@ library Microcode {
         }
         uint256 op = w >> 248;
         if (op == LOAD || op == LOADX) {
-            return f.views[uint8(w >> 240)].isFloat;
+            return view_(f, uint8(w >> 240)).isFloat;
         }
         return (FLOAT_RESULTS >> op) & 1 == 1;
+    }
+
+    /// @notice View `k`.
+    function view_(Frame memory f, uint256 k) internal pure returns (Cursor memory c) {
+        Cursor[] memory views = f.views;
+        // INVARIANT: nothing is read that the template does not declare.
+        if (k >= views.length) revert NoSuchView(k, views.length);
+        assembly ("memory-safe") {
+            c := mload(add(views, shl(5, add(k, 1))))
+        }
     }
 
     /// @notice Coordinate of the output element along `axis`.
@@ -167,13 +179,13 @@ library Microcode {
     // --- loads, literals, coordinates, scalars ------------------------------------------------
 
     function _load(Frame memory f, uint256 w, uint256, uint256) private pure returns (uint256) {
-        return AffineView.load(f.views[uint8(w >> 240)], f.rdigits, f.r, 0);
+        return AffineView.load(view_(f, uint8(w >> 240)), f.rdigits, f.r, 0);
     }
 
     function _loadx(Frame memory f, uint256 w, uint256, uint256 b) private pure returns (uint256) {
         // The spec clamps the index so that the sum stays in 64 bits; 256 need no clamp, and an
         // index that it would change is outside every operand.
-        return AffineView.load(f.views[uint8(w >> 240)], f.rdigits, f.r, int256(b));
+        return AffineView.load(view_(f, uint8(w >> 240)), f.rdigits, f.r, int256(b));
     }
 
     function _consti(Frame memory, uint256 w, uint256, uint256) private pure returns (uint256) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
-import {DType, Kind, NONE8} from "../types/Machine.sol";
+import {DType, Kind, MAX_DOT_TERMS, NONE8} from "../types/Machine.sol";
 import {AffineView, Cursor, Operand, Span} from "./AffineView.sol";
 import {BlockTree} from "./BlockTree.sol";
 import {CodeLoop, Loop} from "./CodeLoop.sol";
+import {Costs} from "./Costs.sol";
 import {DotProduct} from "./DotProduct.sol";
 import {Accumulator, Folds} from "./Folds.sol";
 import {Frame, Microcode} from "./Microcode.sol";
@@ -36,6 +37,11 @@ library TensorElement {
     error RunOutOfOrder(uint256 k);
     /// @notice Blocks of operand `slot` prove `got`, its root is `wanted`.
     error WrongRoot(uint256 slot, bytes32 got, bytes32 wanted);
+    /// @notice A reduction of `got` positions, or of none: no legal one has more than `most`.
+    error BadReduction(uint256 got, uint256 most);
+
+    /// @dev Most positions of a fold whose worst case a transaction can pay for.
+    uint256 private constant MOST_FOLDED = Costs.MAX_COST / Costs.GAS_FOLD;
 
     /// @param data the template's encoding
     /// @param roots bare block root of each operand
@@ -73,6 +79,8 @@ library TensorElement {
     {
         unchecked {
             uint256 terms = _liveTerms(t, operands);
+            // INVARIANT: what no proof could pay for is refused at once.
+            if (terms > MOST_FOLDED) revert BadReduction(terms, MOST_FOLDED);
             bool isFloat = Microcode.yieldsFloat(f, t.preAt, t.preCount);
             Accumulator memory sum = Folds.start(t.fold, isFloat);
             f.rdigits = t.rdigits;
@@ -102,13 +110,17 @@ library TensorElement {
         unchecked {
             uint256 terms = _liveTerms(t, operands);
             uint256 run = uint32(t.r >> (256 - 32 * t.rdigits));
+            // INVARIANT: what no proof could pay for is refused at once.
+            if (run == 0 || run > MAX_DOT_TERMS || terms > MAX_DOT_TERMS) {
+                revert BadReduction(run == 0 ? 0 : terms, MAX_DOT_TERMS);
+            }
             uint256 lane = _lane(f);
             uint256 buffers = DotProduct.buffers(run);
             int256 total;
             for (uint256 r; r < terms; r += run) {
                 uint256 n = terms - r < run ? terms - r : run;
-                uint256 a = _run(f.views[0], t.rdigits, r, n, buffers, lane);
-                uint256 b = _run(f.views[1], t.rdigits, r, n, buffers + 2 * run + 64, lane);
+                uint256 a = _run(Microcode.view_(f, 0), t.rdigits, r, n, buffers, lane);
+                uint256 b = _run(Microcode.view_(f, 1), t.rdigits, r, n, buffers + 2 * run + 64, lane);
                 total += lane == 0 ? DotProduct.sum8(a, b, n) : DotProduct.sum16(a, b, n);
             }
             return uint256(total);
@@ -129,7 +141,7 @@ library TensorElement {
 
     /// @dev Base-2 logarithm of the bytes of a DOT's lanes: those of its wider operand.
     function _lane(Frame memory f) private pure returns (uint256) {
-        return f.views[0].bits | f.views[1].bits;
+        return Microcode.view_(f, 0).bits | Microcode.view_(f, 1).bits;
     }
 
     /// @dev Positions of the reduction index that take part.

@@ -185,6 +185,14 @@ class NotWholeBlocks(Reverted):
     """Blocks come whole, 512 bytes each, at least one."""
 
 
+class NoSuchView(Reverted):
+    """An instruction reads a view that is not there: the program is illegal."""
+
+
+class BadReduction(Reverted):
+    """A reduction has more positions than any legal one, or none: the program is illegal."""
+
+
 class NoSuchAxis(Reverted):
     """An instruction names an axis that is not there: the program is illegal."""
 

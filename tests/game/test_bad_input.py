@@ -28,9 +28,6 @@ pytestmark = pytest.mark.chain
 REFEREES: Final = ("TensorReferee", "TraceReferee")
 GAS: Final = 10_000_000
 
-UNNAMED: Final = pytest.mark.xfail(reason="a view that is not there panics, huge sums use all gas")
-
-
 def selectors() -> set[str]:
     """Of all errors that the referees name."""
     out = set()
@@ -255,7 +252,6 @@ def test_referees__hostile_programs__refuse_by_name(referees: Referees) -> None:
     assert len(seen) > 8
 
 
-@UNNAMED
 def test_referees__hostile_templates__refuse_by_name(referees: Referees) -> None:
     rng = Random(8)
     calls = [x for x in true_calls() if x.what is Proof.ELEMENT]
@@ -271,7 +267,6 @@ def test_referees__any_hostile_program__refuse_by_name(referees: Referees) -> No
         check_hostile(referees, hostile_programs(true_calls(), rng))
 
 
-@UNNAMED
 @pytest.mark.long
 def test_referees__any_hostile_template__refuse_by_name(referees: Referees) -> None:
     check_hostile(referees, hostile_templates(true_calls()))
