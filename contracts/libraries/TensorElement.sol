@@ -120,7 +120,9 @@ library TensorElement {
             for (uint256 r; r < terms; r += run) {
                 uint256 n = terms - r < run ? terms - r : run;
                 uint256 a = _run(Microcode.view_(f, 0), t.rdigits, r, n, buffers, lane);
-                uint256 b = _run(Microcode.view_(f, 1), t.rdigits, r, n, buffers + 2 * run + 64, lane);
+                uint256 b = _run(
+                    Microcode.view_(f, 1), t.rdigits, r, n, buffers + 2 * run + 64, lane
+                );
                 total += lane == 0 ? DotProduct.sum8(a, b, n) : DotProduct.sum16(a, b, n);
             }
             return uint256(total);

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 from random import Random
 from typing import Final
 
@@ -258,6 +259,25 @@ def test_referees__hostile_templates__refuse_by_name(referees: Referees) -> None
     seen = check_hostile(referees, hostile_templates(rng.sample(calls, 12)))
     assert seen.total() - seen["judged"] > 300
     assert len(seen) > 6
+
+
+def test_referees__slice_from_another_block_of_its_tensor__is_refused(
+    referees: Referees,
+) -> None:
+    calls: dict[bytes, list[Judged]] = {}
+    for x in true_calls():
+        if x.what is Proof.SLICE:
+            calls.setdefault(x.proof.old.root, []).append(x)  # type: ignore[attr-defined]
+    asked = 0
+    for row in calls.values():
+        for x, y in product(row, row):
+            source = y.proof.source  # type: ignore[attr-defined]
+            if source.first != x.proof.source.first:  # type: ignore[attr-defined]
+                moved = x.proof._replace(source=source)
+                got = referees.ask(x, encoded(moved))
+                assert not got.ok, f"{x.name} was judged by another block"
+                asked += 1
+    assert asked > 0
 
 
 @pytest.mark.long
