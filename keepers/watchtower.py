@@ -130,13 +130,16 @@ def decide(view: View, policy: Policy) -> list[Move]:
     unknown = []
     for record in sorted(view.claims, key=lambda r: (r.clock, r.job)):
         claim = claim_of(record)
-        if claim is None or view.time > record.clock or not _watched(record, policy):
+        if claim is None or not _watched(record, policy):
             continue
-        verdict = view.verdicts.get(claim)
-        if verdict is Verdict.WRONG and claim not in seated:
-            moves.append(_act(Kind.CHALLENGE, record, claim))
-        elif verdict is Verdict.ILLEGAL:
+        verdict, open_ = view.verdicts.get(claim), view.time <= record.clock
+        # A job that disputes hold can be voided after its window too.
+        if verdict is Verdict.ILLEGAL and (open_ or record.holds):
             moves.append(_act(Kind.VOID, record, claim))
+        elif not open_:
+            continue
+        elif verdict is Verdict.WRONG and claim not in seated:
+            moves.append(_act(Kind.CHALLENGE, record, claim))
         elif verdict is None:
             unknown.append(record)
     unknown.sort(key=lambda r: (-r.terms.deal.price_ceiling, r.clock, r.job))

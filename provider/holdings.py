@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
-from protocol.hashing import block_levels
+from protocol.hashing import block_levels, tensor_root
 from protocol.spec.answers import Answerer, Part
 from protocol.spec.trace import Levels
 from protocol.spec.trees import tensor_bytes
@@ -28,4 +29,9 @@ def answerer(data: JobData, outputs: Sequence[Array]) -> Answerer:
     def levels(raw: bytes) -> Levels:
         return block_levels(raw)
 
-    return Answerer(program, tensor, levels)
+    @cache
+    def roots(part: Part) -> list[bytes]:
+        decls, held = tensors[part]
+        return [tensor_root(decl, x) for decl, x in zip(decls, held, strict=True)]
+
+    return Answerer(program, tensor, levels, roots)

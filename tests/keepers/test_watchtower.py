@@ -78,6 +78,13 @@ def test_decide__window_over__nothing_is_begun() -> None:
     assert kinds(view(committed(1, until=NOW))) == [(Kind.CHECK, 1)], "t <= clock is ours"
 
 
+def test_decide__window_over__an_illegal_job_that_disputes_hold_is_voided() -> None:
+    late = committed(1, until=NOW - 1)
+    illegal = {1: Verdict.ILLEGAL}
+    assert kinds(view(late, verdicts=illegal)) == []
+    assert kinds(view(replace(late, holds=1), verdicts=illegal)) == [(Kind.VOID, 1)]
+
+
 def test_decide__others_challenge_too__it_opens_its_own_once() -> None:
     wrong = {1: Verdict.WRONG}
     held = replace(committed(1), holds=3)
