@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -109,10 +110,12 @@ class Judge:
                 raise
             self._keep(claim, Verdict.ILLEGAL)
             return Verdict.ILLEGAL
-        engine = self._engine_for(record, data)
-        outputs = engine.run(
-            data.inputs, seed=record.terms.task.seed, steps=data.steps, progress=self._progress
-        )
+        with _computing(record):
+            engine = self._engine_for(record, data)
+            outputs = engine.run(
+                data.inputs, seed=record.terms.task.seed, steps=data.steps,
+                progress=self._progress,
+            )  # fmt: skip
         root = tensors_root(output_decls(data.program), outputs)
         verdict = Verdict.RIGHT if root == record.result_root else Verdict.WRONG
         self._keep(claim, verdict)
@@ -144,7 +147,9 @@ class Judge:
         self, record: JobRecord, claim: bytes, challenge: Challenge, known: Known
     ) -> list[Move]:
         """The moves that a challenge of a wrong claim can make now.  Raises NothingWrong."""
-        return self._truths.of(claim, lambda: self._truth(record)).attack(challenge, known)
+        with _computing(record):
+            truth = self._truths.of(claim, lambda: self._truth(record))
+            return truth.attack(challenge, known)
 
     def _truth(self, record: JobRecord) -> Truth:
         log.info("watchtower: job %s: building the trace of its run", short(record.job))
@@ -187,6 +192,15 @@ class Judge:
         aside = path.with_suffix(".partial")
         aside.write_text(verdict.value)
         os.replace(aside, path)
+
+
+@contextmanager
+def _computing(record: JobRecord) -> Iterator[None]:
+    """What the machine lacks ends no watchtower; torch reports a lack of memory as RuntimeError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        raise Uncertain(f"job {short(record.job)} cannot be computed now: {error}") from error
 
 
 def _kept(directory: Path) -> list[tuple[bytes, Verdict]]:
