@@ -39,6 +39,11 @@ FIRST_PAUSE: Final = 0.5
 """Seconds; doubled at each failure in a row."""
 
 
+DEFECTS: Final = (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError,
+                  ValueError)  # fmt: skip
+"""What an action may raise beside the errors that are expected."""
+
+
 class Patience:
     """Growing pauses after failures in a row, by key.  Never remembered beyond the process."""
 
@@ -106,6 +111,10 @@ class Keeper(ABC, Generic[View, Action]):
     def act(self, action: Action) -> str:
         """Does it; one line that says what was done.  Raises AssayError."""
 
+    def remembered(self, actions: Sequence[Action]) -> Sequence[Action]:
+        """Actions whose failures are remembered: all that are due, made in this cycle or not."""
+        return actions
+
     def leads_on(self, action: Action) -> bool:
         """Whether more may be due once ``action`` is done, though no block was made by it."""
         return False
@@ -128,8 +137,9 @@ class Keeper(ABC, Generic[View, Action]):
         """
         view, snapshot = self.view(at)
         actions = self.decide(view)
-        self._patience.keep(actions)
-        self._said = {key: text for key, text in self._said.items() if key in actions}
+        kept = self.remembered(actions)
+        self._patience.keep(kept)
+        self._said = {key: text for key, text in self._said.items() if key in kept}
         done = failed = 0
         again = False
         for action in actions:
@@ -154,6 +164,11 @@ class Keeper(ABC, Generic[View, Action]):
             if self._said.get(action) != str(error):
                 self._said[action] = str(error)
                 log.warning("%s: %s", self.name, error)
+            return False
+        except DEFECTS:
+            # One action's defect, or what a stranger's data led to: the others go on.
+            self._patience.failed(action)
+            log.exception("%s: %s failed", self.name, type(action).__name__)
             return False
         if self._said.get(action) != line:
             self._said[action] = line

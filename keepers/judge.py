@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +19,13 @@ from protocol.chain.book import JobRecord
 from protocol.chain.contracts import short
 from protocol.chain.errors import Interrupted
 from protocol.hashing import tensors_root
-from protocol.spec.dispute import Challenge
+from protocol.spec.dispute import BUDGET_MOVES, Challenge
 from protocol.spec.errors import AssayError, LimitExceeded, ProgramError, TensorMismatch
 from protocol.spec.illegality import prove_illegality
+from protocol.spec.job import trace_seconds
 from protocol.spec.legality_proofs import Case, Illegality
 from protocol.spec.strategy import Known, Move
+from protocol.spec.trace import Tree
 from protocol.storage.cache import Cache
 from protocol.storage.errors import ContentMismatch
 from protocol.storage.jobs import (
@@ -71,9 +74,12 @@ class JudgeConfig:
 class Judge:
     """Computes claims, one at a time.  ``meanwhile`` is called between operations."""
 
-    def __init__(self, store: Store, config: JudgeConfig) -> None:
+    def __init__(
+        self, store: Store, config: JudgeConfig, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.store = store
         self.config = config
+        self._clock = clock
         self.meanwhile: Callable[[], None] = lambda: None
         self.stopped: Callable[[], bool] = lambda: False
         self._cache = Cache(store.config.cache_dir, store.config.cache_max_bytes)
@@ -110,7 +116,7 @@ class Judge:
                 raise
             self._keep(claim, Verdict.ILLEGAL)
             return Verdict.ILLEGAL
-        with _computing(record):
+        with self._computing(record):
             engine = self._engine_for(record, data)
             outputs = engine.run(
                 data.inputs, seed=record.terms.task.seed, steps=data.steps,
@@ -134,6 +140,29 @@ class Judge:
         task = record.terms.task
         return prove_illegality(parts.program, task, parts.constants, parts.inputs)
 
+    def prepare(self, record: JobRecord, claim: bytes) -> None:
+        """Build the trace that a dispute needs, before a bond is at stake.
+
+        Raises Uncertain where the trace says that the result is right after all, or where building
+        it takes more than half of the clock that the job's terms give a challenger.
+        """
+        if self._truths.has(claim):
+            return
+        began = self._clock()
+        with self._computing(record):
+            truth = self._truths.of(claim, lambda: self._truth(record))
+        seconds = self._clock() - began
+        if truth.trace.root(Tree.OUTPUTS) == record.result_root:
+            self._keep(claim, Verdict.RIGHT)
+            raise Uncertain(f"job {short(record.job)}: its trace has the committed result")
+        deal = record.terms.deal
+        clock = trace_seconds(deal.work_ms) + BUDGET_MOVES * deal.move_seconds
+        if 2 * seconds > clock:
+            raise Uncertain(
+                f"job {short(record.job)} is wrong and not challenged: its trace took "
+                f"{seconds:.0f} s here, its terms give a challenger {clock} s"
+            )
+
     def overrule(self, claim: bytes) -> None:
         """The claim was found right after all: no trace of its run differs from ours."""
         self._keep(claim, Verdict.RIGHT)
@@ -147,7 +176,7 @@ class Judge:
         self, record: JobRecord, claim: bytes, challenge: Challenge, known: Known
     ) -> list[Move]:
         """The moves that a challenge of a wrong claim can make now.  Raises NothingWrong."""
-        with _computing(record):
+        with self._computing(record):
             truth = self._truths.of(claim, lambda: self._truth(record))
             return truth.attack(challenge, known)
 
@@ -176,10 +205,22 @@ class Judge:
         task = record.terms.task
         key = (task.program_root, task.constants_root)
         if self._engine is None or self._engine[0] != key:
-            c = self.config
+            self._engine, c = None, self.config
             made = Engine(data.program, data.constants, c.backend, c.device, threads=c.threads)
             self._engine = (key, made)
         return self._engine[1]
+
+    @contextmanager
+    def _computing(self, record: JobRecord) -> Iterator[None]:
+        """What the machine lacks ends no watchtower; torch reports a lack of memory, and a device
+        that failed, as RuntimeError: the engine is then made anew."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            self._engine = None
+            raise Uncertain(
+                f"job {short(record.job)} cannot be computed now: {error}"
+            ) from error
 
     def _progress(self, done: int, total: int) -> None:
         if self.stopped():
@@ -194,22 +235,12 @@ class Judge:
         os.replace(aside, path)
 
 
-@contextmanager
-def _computing(record: JobRecord) -> Iterator[None]:
-    """What the machine lacks ends no watchtower; torch reports a lack of memory as RuntimeError."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        raise Uncertain(f"job {short(record.job)} cannot be computed now: {error}") from error
-
-
 def _kept(directory: Path) -> list[tuple[bytes, Verdict]]:
     """Verdicts on disk; what a crash left half written is removed."""
     found = []
-    for path in directory.iterdir():
-        text = path.read_text()
-        if path.suffix or text not in {v.value for v in Verdict}:
+    for path in (p for p in directory.iterdir() if p.is_file()):
+        try:
+            found.append((bytes.fromhex(path.name), Verdict(path.read_text())))
+        except ValueError:
             path.unlink()
-        else:
-            found.append((bytes.fromhex(path.name), Verdict(text)))
     return found

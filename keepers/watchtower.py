@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -29,6 +29,7 @@ from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call, Money, short
 from protocol.chain.deployment import checksum
 from protocol.chain.disputes import Dispute
+from protocol.chain.errors import ChainError, Interrupted, retries
 from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
 from protocol.chain.history import History
 from protocol.chain.refusal import Reverted
@@ -49,11 +50,12 @@ log: Final = logging.getLogger("assay.keeper")
 
 @dataclass(frozen=True)
 class Policy:
-    """What is watched: claims whose price is at least ``min_price`` tokens (smallest units), of
-    all clients or of ``clients`` alone.  Credits from ``collect_token`` tokens or ``collect_wei``
-    wei on are withdrawn."""
+    """What is watched: claims whose price is at least ``min_price`` tokens (smallest units), whose
+    moves have at least ``min_move_seconds``, of all clients or of ``clients`` alone.  Credits from
+    ``collect_token`` tokens or ``collect_wei`` wei on are withdrawn."""
 
     min_price: int = 0
+    min_move_seconds: int = 10
     clients: frozenset[bytes] = frozenset()
     collect_token: int = 10**18
     collect_wei: int = 10**16
@@ -126,7 +128,12 @@ def decide(view: View, policy: Policy) -> list[Move]:
         elif x.wait is not Wait.CHALLENGER and late:
             moves.append(_act(Kind.TIMEOUT, seat.job, seat.claim, seat.number, x.since))
     moves += [Act(Kind.COLLECT, claim, b"", number) for claim, number in view.fallen]
-    seated = {seat.claim for seat in view.seats}
+    # A challenge of mine whose clock I let run out is lost, and no reason not to open another.
+    seated = {
+        seat.claim
+        for seat in view.seats
+        if seat.challenge.wait is not Wait.CHALLENGER or view.time <= seat.deadline
+    }
     unknown = []
     for record in sorted(view.claims, key=lambda r: (r.clock, r.job)):
         claim = claim_of(record)
@@ -157,7 +164,8 @@ def _act(kind: Kind, record: JobRecord, claim: bytes, number: int = 0, since: in
 def _watched(record: JobRecord, policy: Policy) -> bool:
     deal = record.terms.deal
     mine = not policy.clients or deal.client in policy.clients
-    return mine and deal.price_ceiling >= policy.min_price
+    in_time = deal.move_seconds >= policy.min_move_seconds
+    return mine and in_time and deal.price_ceiling >= policy.min_price
 
 
 def claim_of(record: JobRecord) -> bytes | None:
@@ -194,6 +202,7 @@ class Watchtower(Keeper[View, Move]):
         self._disputes: Mapping[bytes, Dispute] = {}
         self._jobs: Mapping[bytes, JobRecord] = {}
         self._busy = False
+        self._due: frozenset[Move] = frozenset()
         self._glanced = clock()
         judge.meanwhile = self._meanwhile
 
@@ -237,11 +246,18 @@ class Watchtower(Keeper[View, Move]):
 
     def decide(self, view: View) -> list[Move]:
         moves = decide(view, self.policy)
-        if not self._busy:
-            # One computation a cycle: what happened meanwhile is looked at before the next.
-            checks = [m for m in moves if isinstance(m, Act) and m.kind is Kind.CHECK]
-            return [m for m in moves if m not in checks[1:]]
-        return [m for m in moves if self._is_quick(m)]
+        # One computation a cycle: what happened meanwhile is looked at before the next.  A job
+        # whose data cannot be had waits, and the next one has its turn.
+        checks = [m for m in moves if isinstance(m, Act) and m.kind is Kind.CHECK]
+        first = next((m for m in checks if self._patience.ready(m)), None)
+        self._due = frozenset(moves)
+        return [
+            m for m in moves
+            if (self._is_quick(m) if self._busy else m not in checks or m == first)
+        ]  # fmt: skip
+
+    def remembered(self, actions: Sequence[Move]) -> Sequence[Move]:
+        return tuple(self._due)
 
     def _is_quick(self, move: Move) -> bool:
         """Whether a move can be made in the middle of a computation."""
@@ -263,6 +279,13 @@ class Watchtower(Keeper[View, Move]):
         self._busy = True
         try:
             self.cycle()
+        except Interrupted:
+            raise
+        except ChainError as error:
+            # A node that is away costs no computation: the next cycle meets it again.
+            if not retries(error):
+                raise
+            log.warning("%s", error)
         finally:
             self._busy = False
             self._glanced = self._clock()
@@ -292,13 +315,14 @@ class Watchtower(Keeper[View, Move]):
         return f"job {short(action.job)}: the committed result is {verdict.value}"
 
     def _challenge(self, action: Act) -> str:
-        deal = self._jobs[action.job].terms.deal
+        record = self._jobs[action.job]
+        deal = record.terms.deal
+        # Who bonds must be able to play: the trace is built first, and has to fit the clock.
+        self.judge.prepare(record, action.claim)
         at = self.chain.snapshot()
         token, native = self.chain.bond_of(action.claim, deal, at)
         self._allow(token, at)
-        call = self.chain.contracts.game.challenge(
-            self._jobs[action.job].terms, action.claim, native
-        )
+        call = self.chain.contracts.game.challenge(record.terms, action.claim, native)
         outcome = self.sender.send(call, already=_over)
         bond = f"a bond of {token} tokens and {native} wei"
         return self._line(f"job {short(action.job)} challenged with {bond}", outcome)
@@ -340,9 +364,8 @@ class Watchtower(Keeper[View, Move]):
         numbered = [(action.number, move) for move in moves]
         game = self.chain.contracts.game
         call = game.play(action.claim, record.terms, numbered)
-        if moves and isinstance(moves[-1], Prove):
-            call = self._after_closing(action, call)
-        outcome = self.sender.send(call, already=_over)
+        ends = bool(moves) and isinstance(moves[-1], Prove)
+        outcome = self._end(action, call) if ends else self.sender.send(call, already=_over)
         return self._line(f"job {short(action.job)}: {call.what}", outcome)
 
     def _after_closing(self, action: Act, call: Call) -> Call:
@@ -369,9 +392,17 @@ class Watchtower(Keeper[View, Move]):
     def _timeout(self, action: Act) -> str:
         terms = self._jobs[action.job].terms
         call = self.chain.contracts.game.timeout_provider(action.claim, action.number, terms)
-        call = self._after_closing(action, call)
-        outcome = self.sender.send(call, already=_over)
+        outcome = self._end(action, call)
         return self._line(f"job {short(action.job)}: the provider did not answer", outcome)
+
+    def _end(self, action: Act, call: Call) -> Outcome:
+        """Ends a claim, if possible behind the closing of those who went away."""
+        joint = self._after_closing(action, call)
+        if joint is not call:
+            outcome = self.sender.send(joint, already=_over)
+            if outcome.result is not Result.ALREADY_DONE:
+                return outcome
+        return self.sender.send(call, already=_over)
 
     def _collect(self, action: Act) -> str:
         call = self.chain.contracts.game.collect(action.claim, action.number)

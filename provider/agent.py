@@ -34,7 +34,7 @@ from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Outcome, Result, Sender, require_wallet
 from protocol.spec.answers import Answerer
 from protocol.spec.errors import AssayError, LimitExceeded, ProgramError, TensorMismatch
-from protocol.spec.job import task_hash
+from protocol.spec.job import JobStatus, task_hash
 from protocol.spec.types import Array, Program
 from protocol.spec.workload import Rate, work_of
 from protocol.storage.cache import Cache
@@ -67,7 +67,7 @@ from provider.engine.errors import EngineError
 from provider.holdings import answerer
 from provider.lock import only_one
 from provider.policy import Rules, Standing, judge_program, judge_tables
-from provider.progress import Percent
+from provider.progress import Glance, Percent
 from provider.results import Results
 
 log: Final = logging.getLogger("assay.provider")
@@ -218,11 +218,7 @@ class Agent:
                 max_backlog_ms=self.chain.deployment.max_backlog_ms,
             ),
             jobs=live,
-            credits={
-                "market": (balances.market_credit.token, balances.market_credit.native),
-                "registry": (balances.registry_credit.token, balances.registry_credit.native),
-                "game": (balances.game_credit.token, balances.game_credit.native),
-            },
+            credits={name: (c.token, c.native) for name, c in balances.credits.items()},
             refused=self.refused,
             failed=self.failed,
         )
@@ -258,6 +254,16 @@ class Agent:
         recheck = self.config.habits.recheck_seconds
         return max(recheck, min(recheck << times, MAX_PAUSE))
 
+    def _patience_for_data(self) -> float:
+        """Seconds to wait for one job's data.  While claims of mine can be challenged no fetch may
+        cost me a clock: strangers' jobs may trickle."""
+        moves = [
+            job.terms.deal.move_seconds
+            for job in self.history.book.jobs.values()
+            if job.status is JobStatus.COMMITTED and job.provider == self.me
+        ]
+        return min([self.config.fetch_seconds, *(max(5.0, m / 2) for m in moves)])
+
     def _data(self, job: JobRecord, judge: Judge | None = None) -> JobData:
         """Program, constants and inputs, checked against the terms."""
         locators = JobLocators.decode(job.locators)
@@ -270,7 +276,8 @@ class Agent:
             max_bytes=rules.max_memory,
             max_program=rules.max_program,
             judge=judge,
-            timeout=self.config.fetch_seconds,
+            progress=Glance(self.chain.stop, self._defend),
+            timeout=self._patience_for_data(),
         )
 
     def _estimate(self, job: JobRecord, program: Program, steps: tuple[int, ...]) -> float:
@@ -341,7 +348,7 @@ class Agent:
         call = self.chain.contracts.market.commit(job.job, root, locators.encode())
         try:
             self._send(call, already=lambda refusal: self._committed(job, root, refusal))
-        except Reverted as refusal:
+        except (Reverted, TransactionFailed) as refusal:
             self.say(f"job {short(job.job)} not committed: {refusal}")
             return
         self.say(f"job {short(job.job)} committed")
@@ -353,7 +360,7 @@ class Agent:
         )
         try:
             self._send(call, already=lambda refusal: isinstance(refusal, WrongStatus))
-        except Reverted as refusal:
+        except (Reverted, TransactionFailed) as refusal:
             self.say(f"job {short(job.job)} not settled: {refusal}")
 
     def _committed(self, job: JobRecord, root: bytes, refusal: Reverted) -> bool:
@@ -408,7 +415,14 @@ class Agent:
     def _holdings(self, job: JobRecord) -> Answerer:
         """What answers demands for the data of a result of mine."""
         data = self._data(job)
-        return answerer(data, self._outputs(job, data))
+        outputs = self.results.load(job.job, output_decls(data.program))
+        if outputs is None:
+            # By an engine of its own: this may happen in the middle of another run.
+            outputs = self.new_engine(data).run(
+                data.inputs, seed=job.terms.task.seed, steps=data.steps,
+                progress=self._percent(job, "running again"),
+            )  # fmt: skip
+        return answerer(data, outputs)
 
     def _percent(self, job: JobRecord, what: str) -> Percent:
         return Percent(self.say, f"job {short(job.job)} {what}", self.chain.stop, self._defend)

@@ -43,6 +43,9 @@ FAILURES: Final = (
 """What goes wrong with one claim and does not stop the others: it is tried again at the next cycle.
 torch reports a lack of memory as a RuntimeError."""
 
+MOST_HELD: Final = 8
+"""Claims whose data is kept at hand for demands."""
+
 Say = Callable[[str], None]
 Build = Callable[[JobRecord], Truth]
 Hold = Callable[[JobRecord], Answerer]
@@ -151,7 +154,8 @@ class Defence:
         self.truths = Truths()
         self._build = build
         self._hold = hold
-        self._holdings: tuple[bytes, Answerer] | None = None
+        self._holdings: dict[bytes, Answerer] = {}
+        self._fetching: set[bytes] = set()
         self._building = False
         self._last: dict[bytes, str] = {}
 
@@ -197,7 +201,7 @@ class Defence:
                 match action:
                     case Close():
                         done |= self._close(action)
-                    case Supply() if not self._building:
+                    case Supply() if action.claim not in self._fetching:
                         done |= self._supply(action)
                     case Answer() if self.truths.has(action.claim) or not self._building:
                         done |= self._answer(action)
@@ -212,8 +216,9 @@ class Defence:
             self.say(line)
 
     def _truth(self, job: JobRecord, claim: bytes) -> Truth:
-        if not self.truths.has(claim):
-            self.say(f"job {short(job.job)} is disputed: building the trace of its run")
+        if self.truths.has(claim):
+            return self.truths.of(claim, lambda: self._build(job))
+        self.say(f"job {short(job.job)} is disputed: building the trace of its run")
         self._building = True
         try:
             return self.truths.of(claim, lambda: self._build(job))
@@ -262,13 +267,15 @@ class Defence:
         self._said(action.job, call.what, outcome)
 
     def _supply(self, action: Supply) -> bool:
-        if self._holdings is None or self._holdings[0] != action.claim:
-            self._building = True
+        if action.claim not in self._holdings:
+            while len(self._holdings) >= MOST_HELD:
+                del self._holdings[next(iter(self._holdings))]
+            self._fetching.add(action.claim)
             try:
-                self._holdings = (action.claim, self._hold(action.job))
+                self._holdings[action.claim] = self._hold(action.job)
             finally:
-                self._building = False
-        proof = self._holdings[1].answer(*action.demand.place)
+                self._fetching.discard(action.claim)
+        proof = self._holdings[action.claim].answer(*action.demand.place)
         call = self.chain.contracts.court.answer(
             action.job.terms, action.claim, *action.demand.place, proof
         )

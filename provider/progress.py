@@ -10,14 +10,31 @@ from typing import Final
 from protocol.chain.errors import Interrupted
 
 GLANCE_SECONDS: Final = 2.0
-"""How often a run lets other things pass."""
+"""How often long work lets other things pass."""
 
 
-class Percent:
-    """Says how far a run is, at most once each tenth; ends it when a stop is asked for.
+class Glance:
+    """Calls ``meanwhile`` every few seconds of a long work; ends it when a stop is asked for."""
 
-    ``meanwhile`` is called every few seconds, between two operations.
-    """
+    def __init__(
+        self,
+        stop: threading.Event,
+        meanwhile: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stop, self._meanwhile, self._clock = stop, meanwhile, clock
+        self._glanced = clock()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        if self._stop.is_set():
+            raise Interrupted("a stop was asked for in the middle of a run")
+        if self._clock() >= self._glanced + GLANCE_SECONDS:
+            self._meanwhile()
+            self._glanced = self._clock()
+
+
+class Percent(Glance):
+    """Says also how far a run is, at most once each tenth."""
 
     def __init__(
         self,
@@ -27,18 +44,13 @@ class Percent:
         meanwhile: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._say, self._what, self._stop = say, what, stop
-        self._meanwhile, self._clock = meanwhile, clock
+        super().__init__(stop, meanwhile, clock)
+        self._say, self._what = say, what
         self._tenth = 0
-        self._glanced = clock()
 
-    def __call__(self, done: int, total: int) -> None:
-        if self._stop.is_set():
-            raise Interrupted("a stop was asked for in the middle of a run")
-        tenth = 10 * done // max(1, total)
+    def __call__(self, done: int, total: int | None) -> None:
+        super().__call__(done, total)
+        tenth = 10 * done // max(1, total or 1)
         if tenth > self._tenth:
             self._tenth = tenth
             self._say(f"{self._what} {10 * tenth} %")
-        if self._clock() >= self._glanced + GLANCE_SECONDS:
-            self._meanwhile()
-            self._glanced = self._clock()

@@ -258,7 +258,10 @@ class Attack:
             row = self.known.below(x.node, x.level, x.index, x.count)
             return Reveal(tuple(row)) if row else None
         data = self.known.blocks.get(x.node)
-        return None if data is None else RevealBlock(data)
+        # A liar may have shown it where its tail is in use: here it is no answer, from anybody.
+        if data is None or (x.index == x.count - 1 and any(data[x.last_bytes :])):
+            return None
+        return RevealBlock(data)
 
     def _apply(self, x: Challenge, move: Move) -> None:
         """The challenge after a move, as far as the next one depends on it."""

@@ -65,7 +65,7 @@ class Truth:
 class Truths:
     """Truths by claim, built when they are first asked for; the ``keep`` last used stay."""
 
-    def __init__(self, keep: int = 2) -> None:
+    def __init__(self, keep: int = 8) -> None:
         self._keep = keep
         self._held: OrderedDict[bytes, Truth] = OrderedDict()
 
@@ -76,9 +76,10 @@ class Truths:
     def of(self, claim: bytes, build: Callable[[], Truth]) -> Truth:
         """The truth about a claim."""
         if claim not in self._held:
+            made = build()
             while len(self._held) >= self._keep:
                 self._held.popitem(last=False)
-            self._held[claim] = build()
+            self._held[claim] = made
         self._held.move_to_end(claim)
         return self._held[claim]
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from protocol.spec.constants import ZERO
-from protocol.spec.dispute import climb, fold
-from protocol.spec.strategy import Known, claimed_levels, rows_to
+from dataclasses import replace
+
+from protocol.spec.constants import BLOCK_BYTES, ZERO
+from protocol.spec.dispute import Wait, climb, fold
+from protocol.spec.strategy import Attack, Known, RevealBlock, claimed_levels, rows_to
 from protocol.spec.trace import Levels, Tree
 from protocol.spec.trees import keccak256, siblings_of
+from tests.actors import liars
+from tests.actors.challenger import Challenger, prover_of
+from tests.actors.provider import Stubborn
+from tests.game.world import ALICE, PROVIDER, case, table_of
 
 LEAVES = [keccak256(bytes([k])) for k in range(40)]
 
@@ -70,3 +76,27 @@ def test_claimed_levels__zeros_among_the_leaves__are_hashed_as_the_contract_does
     found = claimed_levels(known, Truth(LEAVES[:30]), Tree.STEPS)
     assert found == levels(claimed)
     assert climb(claimed[9], 9, 0, 5, 30, siblings_of(found, 9)) == root
+
+
+def test_attack__a_dirty_block_shown_elsewhere__is_no_answer_here() -> None:
+    """The bytes of a full block of one tensor, put at the end of another, where they have a tail:
+    nobody can reveal them there, and the challenger must not try."""
+    of = case("mlp")
+    claimed = liars.one_bit_in(0, 1, 300)(of)
+    table = table_of(of, claimed)
+    number = table.move("challenge", who=ALICE)
+    challenger, provider = Challenger(of, ALICE), Stubborn(claimed, PROVIDER)
+    x = table.challenge_of(number)
+    while not (x.tree is Tree.OPERATION_BLOCKS and x.level == 0):
+        if x.wait is Wait.CHALLENGER:
+            challenger.move(table, number)
+        else:
+            assert provider.answer(table, number)
+        x = table.challenge_of(number)
+    dirty = bytes(511) + b"\1"
+    table.blocks[x.node] = dirty
+    waiting = replace(x, wait=Wait.REVEAL, known=False, last_bytes=100, index=x.count - 1)
+    attack = Attack(of.example.program, of.steps, of.truth, table.known, prover_of(of, table))
+    assert attack.moves(waiting) == [], "the provider's clock decides"
+    full = replace(waiting, last_bytes=BLOCK_BYTES)
+    assert attack.moves(full)[0] == RevealBlock(dirty)
