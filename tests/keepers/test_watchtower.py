@@ -93,6 +93,20 @@ def test_decide__others_challenge_too__it_opens_its_own_once() -> None:
     assert kinds(mine) == []
 
 
+def test_decide__own_challenge_lost_by_the_clock__another_is_opened() -> None:
+    wrong = {1: Verdict.WRONG}
+    late = seat(1, Wait.CHALLENGER, NOW - 1)
+    assert kinds(view(committed(1), verdicts=wrong, seats=(late,))) == [(Kind.CHALLENGE, 1)]
+    in_time = seat(1, Wait.CHALLENGER, NOW)
+    assert kinds(view(committed(1), verdicts=wrong, seats=(in_time,))) == [(Kind.PLAY, 1)]
+
+
+def test_decide__moves_too_short_to_play__the_claim_is_left_alone() -> None:
+    seen = view(committed(1), verdicts={1: Verdict.WRONG})
+    assert kinds(seen, Policy(min_move_seconds=61)) == []
+    assert kinds(seen, Policy(min_move_seconds=60)) == [(Kind.CHALLENGE, 1)]
+
+
 def test_decide__turns__mine_in_time_theirs_when_late() -> None:
     seats = (
         seat(1, Wait.CHALLENGER, 150), seat(2, Wait.CHALLENGER, 120), seat(3, Wait.CHALLENGER, 99),

@@ -29,6 +29,7 @@ from protocol.spec.dispute import Outcome, Wait
 from protocol.spec.examples import Example
 from protocol.spec.job import Fault, JobStatus, task_hash
 from protocol.spec.workload import Rate
+from protocol.storage.errors import ContentMissing
 from protocol.storage.store import Store
 from provider.agent import Agent, AgentConfig
 from provider.decide import Habits
@@ -369,3 +370,31 @@ def test_cycle__colluder_challenged_first_and_went_away__takes_no_reward(
         assert [x.outcome for x in dispute.challenges][0] is Outcome.DEFEATED
         at = other.snapshot()
         assert not other.balances(sender.address, at).credits["registry"].token
+
+
+def test_cycle__dearest_claim_cannot_be_judged__the_next_one_has_its_turn(
+    staffed: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    e = EXAMPLES["mlp"]
+    with liar(staffed, tmp_path, "mlp") as party, watcher(staffed, tmp_path) as tower:
+        with staffed.client() as client:
+            wishes = Wishes(price=9 * TOKEN, seed=e.seed, steps=e.steps, window_seconds=1000)
+            dear = client.submit(e.program, e.constants, e.inputs, wishes).job
+        committed(party, dear)
+        cheap = post(staffed, e).job
+        committed(party, cheap)
+        real = tower.judge.check
+
+        def check(record: JobRecord, claim: bytes) -> Verdict:
+            if record.job == dear:
+                raise ContentMissing("nobody has it")
+            return real(record, claim)
+
+        monkeypatch.setattr(tower.judge, "check", check)
+        assert tower.cycle().failed == 1, "the dear one's data is missing"
+        for _ in range(2):
+            tower.cycle()
+        seats = tower.view()[0].seats
+        assert [seat.job.job for seat in seats] == [cheap]
+        monkeypatch.undo()
+        play(tower, party, cheap)
