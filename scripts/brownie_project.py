@@ -7,6 +7,7 @@ Brownie keeps its files in the home folder and looks for compilers there. Here i
 from __future__ import annotations
 
 import fcntl
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from protocol.spec.errors import AssayError
 from scripts import config, tools
 
 HOME = tools.ROOT / "build" / "home"
+
+RECEIPT_SECONDS = 30.0
+"""Longest wait for a receipt; then Brownie decides."""
 
 
 class Node(Protocol):
@@ -55,6 +59,7 @@ def brownie() -> ModuleType:
         warnings.simplefilter("ignore", DeprecationWarning)
         import brownie as module
         import brownie.network
+        import brownie.network.transaction
         import brownie.project
     # About calls that Brownie makes itself: it cannot see its callers in its compiled modules.
     warnings.filterwarnings("ignore", r"rpc\.\w+ should not be called directly", FutureWarning)
@@ -62,7 +67,32 @@ def brownie() -> ModuleType:
         settings.register_profile("before-brownie", parent=profile)
         settings.load_profile("before-brownie")
     loaded: ModuleType = module
+    _wait_for_receipts(brownie.network.transaction.TransactionReceipt)
     return loaded
+
+
+def _wait_for_receipts(kind: Any) -> None:
+    """Has transactions wait for their receipts first.
+
+    A node counts a transaction's nonce a moment before it can be found by its hash, and Brownie
+    takes one that is counted and not found for dropped.
+    """
+    if getattr(kind, "waits_for_receipt", False):
+        return
+    from brownie import web3
+
+    found = kind.wait
+
+    def wait(self: Any, required_confs: int) -> None:
+        until = time.monotonic() + RECEIPT_SECONDS
+        while required_confs >= 1 and time.monotonic() < until:
+            answer = web3.provider.make_request("eth_getTransactionReceipt", [str(self.txid)])
+            if answer.get("result") is not None:
+                break
+            time.sleep(0.02)
+        found(self, required_confs)
+
+    kind.wait, kind.waits_for_receipt = wait, True
 
 
 def load_project(root: Path = tools.ROOT, name: str = "Assay") -> Any:
