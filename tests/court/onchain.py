@@ -56,7 +56,7 @@ class CourtTable(ChainTable):
     # --- calls -----------------------------------------------------------------------------------
 
     def demand(self, part: Part, item: int = 0, index: int = 0, *, who: bytes) -> int:
-        self.now += 1
+        self.now = max(self.now, self._chain_time()) + 1
         number = self.court.demand(self.claim_id, part, item, index, who, self.now)
         receipt = self._send("demand", part, item, index, who=who)
         assert receipt.events["Demanded"]["number"] == number
@@ -66,7 +66,7 @@ class CourtTable(ChainTable):
         self, part: Part, item: int = 0, index: int = 0, *, who: bytes, proof: Answer | None = None
     ) -> int:
         """The truth, or ``proof``; the bytes that it shows."""
-        self.now += 1
+        self.now = max(self.now, self._chain_time()) + 1
         given = proof or answerer_of(self.of).answer(part, item, index)
         shown = self.court.answer(self.claim_id, part, item, index, given, who, self.now)
         receipt = self._send("answer", part, item, index, given, who=who)
@@ -85,18 +85,18 @@ class CourtTable(ChainTable):
         return (250_000 + 50 * shown) * self.terms.deal.gas_price
 
     def timeout(self, number: int, *, who: bytes) -> Any:
-        self.now += 1
+        self.now = max(self.now, self._chain_time()) + 1
         self.court.timeout(self.claim_id, number, who, self.now)
         return self._send("timeout", number, who=who)
 
     def collect_fees(self, numbers: list[int], *, who: bytes) -> None:
-        self.now += 1
+        self.now = max(self.now, self._chain_time()) + 1
         self.court.collect(self.claim_id, numbers)
         self._send("collect", numbers, who=who)
 
     def prove_illegal(self, *, who: bytes) -> list[Payout]:
         """Of the committed claim."""
-        self.now += 1
+        self.now = max(self.now, self._chain_time()) + 1
         lines = self.court.prove_illegal(self.claim_id, True, who)
         receipt = self._send("proveIllegal", True, who=who)
         assert payouts_of(receipt) == [(p.to, p.token, p.native) for p in lines]
