@@ -317,10 +317,13 @@ class Watchtower(Keeper[View, Move]):
     def _challenge(self, action: Act) -> str:
         record = self._jobs[action.job]
         deal = record.terms.deal
-        # Who bonds must be able to play: the trace is built first, and has to fit the clock.
-        self.judge.prepare(record, action.claim)
         at = self.chain.snapshot()
         token, native = self.chain.bond_of(action.claim, deal, at)
+        if self.sender.wallet is None:
+            return (f"job {short(action.job)} is wrong, and not challenged without a key (bond: "
+                    f"{token} tokens, {native} wei)")  # fmt: skip
+        # Who bonds must be able to play: the trace is built first, and has to fit the clock.
+        self.judge.prepare(record, action.claim)
         self._allow(token, at)
         call = self.chain.contracts.game.challenge(record.terms, action.claim, native)
         outcome = self.sender.send(call, already=_over)

@@ -398,3 +398,18 @@ def test_cycle__dearest_claim_cannot_be_judged__the_next_one_has_its_turn(
         assert [seat.job.job for seat in seats] == [cheap]
         monkeypatch.undo()
         play(tower, party, cheap)
+
+
+def test_cycle__dry_run__says_what_is_wrong_and_sends_nothing(
+    staffed: Market, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = post(staffed, EXAMPLES["mlp"]).job
+    with liar(staffed, tmp_path, "mlp") as party, watcher(staffed, tmp_path) as tower:
+        committed(party, job)
+        tower.sender = Sender(tower.chain, None)
+        before = tower.chain.snapshot().number
+        with caplog.at_level("INFO", "assay.keeper"):
+            for _ in range(3):
+                assert tower.cycle().failed == 0
+        assert "not challenged without a key" in caplog.text
+        assert tower.chain.snapshot().number == before
