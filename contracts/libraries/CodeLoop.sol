@@ -116,7 +116,8 @@ library CodeLoop {
         if (op == RCOORD || op == RINDEX) return true;
         uint256 reads;
         if (op == LOAD || op == LOADX) {
-            if (AffineView.moves(Microcode.view_(f, uint8(w >> 240)), f.rdigits)) return true;
+            Microcode.checkView(f, uint8(w >> 240));
+            if (AffineView.moves(f.views[uint8(w >> 240)], f.rdigits)) return true;
         } else if ((ProgramDecoder._WITHOUT_A >> op) & 1 == 0) {
             reads = moving >> uint8(w >> 240);
         }

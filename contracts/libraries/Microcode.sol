@@ -131,19 +131,16 @@ library Microcode {
         }
         uint256 op = w >> 248;
         if (op == LOAD || op == LOADX) {
-            return view_(f, uint8(w >> 240)).isFloat;
+            checkView(f, uint8(w >> 240));
+            return f.views[uint8(w >> 240)].isFloat;
         }
         return (FLOAT_RESULTS >> op) & 1 == 1;
     }
 
-    /// @notice View `k`.
-    function view_(Frame memory f, uint256 k) internal pure returns (Cursor memory c) {
-        Cursor[] memory views = f.views;
+    /// @notice Reverts unless there is a view `k`. (A function that gave it would allocate one.)
+    function checkView(Frame memory f, uint256 k) internal pure {
         // INVARIANT: nothing is read that the template does not declare.
-        if (k >= views.length) revert NoSuchView(k, views.length);
-        assembly ("memory-safe") {
-            c := mload(add(views, shl(5, add(k, 1))))
-        }
+        if (k >= f.views.length) revert NoSuchView(k, f.views.length);
     }
 
     /// @notice Coordinate of the output element along `axis`.
@@ -179,13 +176,15 @@ library Microcode {
     // --- loads, literals, coordinates, scalars ------------------------------------------------
 
     function _load(Frame memory f, uint256 w, uint256, uint256) private pure returns (uint256) {
-        return AffineView.load(view_(f, uint8(w >> 240)), f.rdigits, f.r, 0);
+        checkView(f, uint8(w >> 240));
+        return AffineView.load(f.views[uint8(w >> 240)], f.rdigits, f.r, 0);
     }
 
     function _loadx(Frame memory f, uint256 w, uint256, uint256 b) private pure returns (uint256) {
         // The spec clamps the index so that the sum stays in 64 bits; 256 need no clamp, and an
         // index that it would change is outside every operand.
-        return AffineView.load(view_(f, uint8(w >> 240)), f.rdigits, f.r, int256(b));
+        checkView(f, uint8(w >> 240));
+        return AffineView.load(f.views[uint8(w >> 240)], f.rdigits, f.r, int256(b));
     }
 
     function _consti(Frame memory, uint256 w, uint256, uint256) private pure returns (uint256) {

@@ -114,15 +114,14 @@ library TensorElement {
             if (run == 0 || run > MAX_DOT_TERMS || terms > MAX_DOT_TERMS) {
                 revert BadReduction(run == 0 ? 0 : terms, MAX_DOT_TERMS);
             }
+            Microcode.checkView(f, 1);
             uint256 lane = _lane(f);
             uint256 buffers = DotProduct.buffers(run);
             int256 total;
             for (uint256 r; r < terms; r += run) {
                 uint256 n = terms - r < run ? terms - r : run;
-                uint256 a = _run(Microcode.view_(f, 0), t.rdigits, r, n, buffers, lane);
-                uint256 b = _run(
-                    Microcode.view_(f, 1), t.rdigits, r, n, buffers + 2 * run + 64, lane
-                );
+                uint256 a = _run(f.views[0], t.rdigits, r, n, buffers, lane);
+                uint256 b = _run(f.views[1], t.rdigits, r, n, buffers + 2 * run + 64, lane);
                 total += lane == 0 ? DotProduct.sum8(a, b, n) : DotProduct.sum16(a, b, n);
             }
             return uint256(total);
@@ -143,7 +142,7 @@ library TensorElement {
 
     /// @dev Base-2 logarithm of the bytes of a DOT's lanes: those of its wider operand.
     function _lane(Frame memory f) private pure returns (uint256) {
-        return Microcode.view_(f, 0).bits | Microcode.view_(f, 1).bits;
+        return f.views[0].bits | f.views[1].bits;
     }
 
     /// @dev Positions of the reduction index that take part.

@@ -210,8 +210,8 @@ ELEMENTS = (
     Mutant(
         "a computed load forgets its index",
         CODE,
-        "return AffineView.load(view_(f, uint8(w >> 240)), f.rdigits, f.r, int256(b));",
-        "return AffineView.load(view_(f, uint8(w >> 240)), f.rdigits, f.r, 0);",
+        "return AffineView.load(f.views[uint8(w >> 240)], f.rdigits, f.r, int256(b));",
+        "return AffineView.load(f.views[uint8(w >> 240)], f.rdigits, f.r, 0);",
         "elements",
     ),
     Mutant(
@@ -224,7 +224,7 @@ ELEMENTS = (
     Mutant(
         "a load that moves is computed once",
         LOOP,
-        "if (AffineView.moves(Microcode.view_(f, uint8(w >> 240)), f.rdigits)) return true;",
+        "if (AffineView.moves(f.views[uint8(w >> 240)], f.rdigits)) return true;",
         "",
         "TensorElement",
     ),
