@@ -93,6 +93,10 @@ class Kind(Enum):
     CHECK = "check"
 
 
+COMPUTED: Final = (Kind.PLAY, Kind.CHALLENGE, Kind.VOID)
+"""What takes a trace, or a look at all of a job's data, unless they are there."""
+
+
 @dataclass(frozen=True)
 class Act:
     """One thing to do about a claim; ``since`` tells one turn of a challenge from the next."""
@@ -263,7 +267,7 @@ class Watchtower(Keeper[View, Move]):
         """Whether a move can be made in the middle of a computation."""
         if isinstance(move, Withdraw) or move.kind is Kind.CHECK:
             return False
-        return move.kind not in (Kind.PLAY, Kind.VOID) or self.judge.ready(move.claim)
+        return move.kind not in COMPUTED or self.judge.ready(move.claim)
 
     def deadline(self, view: View) -> int | None:
         return deadline(view)

@@ -413,3 +413,17 @@ def test_cycle__dry_run__says_what_is_wrong_and_sends_nothing(
                 assert tower.cycle().failed == 0
         assert "not challenged without a key" in caplog.text
         assert tower.chain.snapshot().number == before
+
+
+def test_cycle__looked_at_in_the_middle_of_a_trace__bonds_once(
+    staffed: Market, tmp_path: Path
+) -> None:
+    job = post(staffed, EXAMPLES["counter"]).job
+    with liar(staffed, tmp_path, "counter") as party, watcher(staffed, tmp_path) as tower:
+        committed(party, job)
+        tower._clock = lambda: float("inf")  # every operation lets a look pass
+        for _ in range(8):
+            tower.cycle()
+        disputes = party.agent.history.sync(tower.chain.snapshot()).disputes.values()
+        assert [len(d.challenges) for d in disputes if d.job == job] == [1]
+        play(tower, party, job)
