@@ -81,18 +81,30 @@ def _wait_for_receipts(kind: Any) -> None:
         return
     from brownie import web3
 
-    found = kind.wait
-
-    def wait(self: Any, required_confs: int) -> None:
+    def there(receipt: Any) -> None:
         until = time.monotonic() + RECEIPT_SECONDS
-        while required_confs >= 1 and time.monotonic() < until:
-            answer = web3.provider.make_request("eth_getTransactionReceipt", [str(self.txid)])
+        while time.monotonic() < until:
+            answer = web3.provider.make_request("eth_getTransactionReceipt", [str(receipt.txid)])
             if answer.get("result") is not None:
-                break
+                return
             time.sleep(0.02)
-        found(self, required_confs)
 
-    kind.wait, kind.waits_for_receipt = wait, True
+    wait, confirmed = kind.wait, kind._await_confirmation
+
+    def patient_wait(self: Any, required_confs: int) -> None:
+        if required_confs >= 1:
+            there(self)
+        wait(self, required_confs)
+
+    def patient_confirmation(
+        self: Any, block_number: int | None = None, required_confs: int = 1
+    ) -> None:
+        if required_confs >= 1:
+            there(self)
+        confirmed(self, block_number, required_confs)
+
+    kind.wait, kind._await_confirmation = patient_wait, patient_confirmation
+    kind.waits_for_receipt = True
 
 
 def load_project(root: Path = tools.ROOT, name: str = "Assay") -> Any:
