@@ -7,7 +7,6 @@ from functools import cache
 
 from protocol.hashing import block_levels, tensor_root
 from protocol.spec.answers import Answerer, Part
-from protocol.spec.trace import Levels
 from protocol.spec.trees import tensor_bytes
 from protocol.spec.types import Array
 from protocol.storage.jobs import JobData, output_decls
@@ -26,12 +25,9 @@ def answerer(data: JobData, outputs: Sequence[Array]) -> Answerer:
         decls, held = tensors[part]
         return tensor_bytes(decls[item], held[item])
 
-    def levels(raw: bytes) -> Levels:
-        return block_levels(raw)
-
     @cache
     def roots(part: Part) -> list[bytes]:
         decls, held = tensors[part]
         return [tensor_root(decl, x) for decl, x in zip(decls, held, strict=True)]
 
-    return Answerer(program, tensor, levels, roots)
+    return Answerer(program, tensor, block_levels, roots)

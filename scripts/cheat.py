@@ -17,7 +17,7 @@ from pathlib import Path
 from protocol.chain.chain import Chain
 from protocol.chain.config import ChainConfig
 from protocol.chain.transactions import Sender, require_wallet
-from protocol.spec.types import Array
+from protocol.spec.types import Array, Kind, Program
 from protocol.storage.config import StorageConfig
 from protocol.storage.jobs import JobData
 from protocol.storage.store import Store
@@ -44,6 +44,16 @@ class Cheat(Agent):
         if operation == self.operation:
             flat = result.reshape(-1)
             flat[self.element : self.element + 1].view("u1")[-1] ^= 1
+
+
+def middle_of_layer(program: Program, layer: int) -> tuple[int, int]:
+    """(operation, element) for a lie in a transformer: the product that begins the network of a
+    layer (the first is 1), the widest there is, and the middle of its second row."""
+    body, templates = program.phases[0].instances, program.templates
+    products = [n for n, i in enumerate(body) if templates[i.template].kind is Kind.DOT]
+    width = max(templates[body[n].template].shape[-1] for n in products)
+    wide = [n for n in products if templates[body[n].template].shape[-1] == width]
+    return wide[layer - 1], width + width // 2
 
 
 def main() -> int:

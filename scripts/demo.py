@@ -31,7 +31,7 @@ from protocol.chain.state import Snapshot
 from protocol.chain.wallet import Wallet
 from protocol.spec.errors import AssayError
 from protocol.spec.job import DEAD, Fault, JobStatus
-from protocol.spec.types import Kind
+from scripts.cheat import middle_of_layer
 from scripts.devnet import (
     CHEAT,
     CLIENT,
@@ -296,13 +296,9 @@ class Demo:
         from client.compiled import Compiled
 
         compiled = Compiled.load(model)
-        body, templates = compiled.program.phases[0].instances, compiled.program.templates
-        products = [n for n, i in enumerate(body) if templates[i.template].kind is Kind.DOT]
-        widest = max(templates[body[n].template].shape[-1] for n in products)
-        wide = [n for n in products if templates[body[n].template].shape[-1] == widest]
-        operation = wide[LIE_LAYER - 1]
+        operation, element = middle_of_layer(compiled.program, LIE_LAYER)
         self.say(f"   it flips one bit in operation {operation} ({compiled.sources[operation]})")
-        return operation, widest + widest // 2
+        return operation, element
 
     def same_bits(self, job: bytes, directory: Path) -> None:
         """The result is the one of the first act, of which every bit was computed again."""

@@ -343,7 +343,8 @@ def main() -> int:
     """A market until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="assay devnet", description="a market on this machine")
     parser.add_argument("--dir", type=Path, default=Path(".assay/devnet"), help="logs and data")
-    parser.add_argument("--providers", type=int, default=2, help="number of providers")
+    parser.add_argument("--providers", type=int, default=2, choices=range(MOST_PROVIDERS + 1),
+                        help="number of providers")  # fmt: skip
     parser.add_argument("--evm", choices=("anvil", "ganache"), default="anvil")
     parser.add_argument("--port", type=int, default=8545, help="RPC port of the chain (0: any)")
     given = parser.parse_args()

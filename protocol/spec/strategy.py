@@ -8,6 +8,7 @@ functions say how to go on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -303,18 +304,19 @@ class Attack:
             return len(program.states), 0
         if x.tree is Tree.OPERATIONS:
             return len(program.phases[phase_of(self.steps, x.step - 1)[0]].instances), 0
-        size = self._bytes(x)
+        size = math.prod(self._tensor(x))
         count = -(-size // BLOCK_BYTES)
         return count, size - (count - 1) * BLOCK_BYTES
 
-    def _bytes(self, x: Challenge) -> int:
+    def _tensor(self, x: Challenge) -> tuple[int, int]:
+        """Elements of the state or of the operation's result, and bytes of one."""
         if x.tree is Tree.STATE_BLOCKS:
-            tensor = self.program.states[x.item].tensor
-            return tensor.count * tensor.dtype.size
+            decl = self.program.states[x.item].tensor
+            return decl.count, decl.dtype.size
         phase, _ = phase_of(self.steps, x.step - 1)
         instance = self.program.phases[phase].instances[x.item]
         template = self.program.templates[instance.template]
-        return template.count * template.dtype.size
+        return template.count, template.dtype.size
 
     # --- one move --------------------------------------------------------------------------------
 
@@ -383,19 +385,12 @@ class Attack:
         data = self.known.blocks.get(x.node)
         if data is None:
             raise HistoryIncomplete(f"the bytes of block 0x{x.node.hex()} were revealed before")
-        element = first_wrong(data, self.truth.block(*where_of(x), x.index), self._width(x))
-        element += x.index * BLOCK_BYTES // self._width(x)
+        _, width = self._tensor(x)
+        element = first_wrong(data, self.truth.block(*where_of(x), x.index), width)
+        element += x.index * BLOCK_BYTES // width
         if x.tree is Tree.STATE_BLOCKS:
             return Prove(Proof.SLICE, self.prover.slice(x.step, x.item, element, data))
         return Prove(Proof.ELEMENT, self.prover.element(x.step, x.item, element, data))
-
-    def _width(self, x: Challenge) -> int:
-        """Bytes of an element."""
-        if x.tree is Tree.STATE_BLOCKS:
-            return self.program.states[x.item].tensor.dtype.size
-        phase, _ = phase_of(self.steps, x.step - 1)
-        instance = self.program.phases[phase].instances[x.item]
-        return self.program.templates[instance.template].dtype.size
 
 
 def first_wrong(claimed: bytes, true: bytes, size: int) -> int:

@@ -16,7 +16,7 @@ from protocol.spec.examples import Example
 from protocol.spec.interpreter import check_steps
 from protocol.spec.job import Task, pack_steps
 from protocol.spec.proofs import LevelsOf, Prover
-from protocol.spec.types import Array, Kind
+from protocol.spec.types import Array
 from provider.engine import Engine
 from provider.engine.engine import Tamper
 from provider.engine.trace import EngineTrace, tensor_data
@@ -99,15 +99,3 @@ def minilm_case(sentences: int) -> CompiledCase:
     made = client.compile(minilm.load(), tokens)
     example = Example("minilm", made.program, made.constants, made.bind(*tokens))
     return CompiledCase(example, EngineTrace(Engine(made.program, made.constants), example.inputs))
-
-
-def middle_of_layer(case: CompiledCase, layer: int) -> tuple[int, int]:
-    """The product that begins the network of MiniLM's layer (the first is 1), and the middle
-    element of its second token."""
-    program = case.example.program
-    wide = [
-        n
-        for n, instance in enumerate(program.phases[0].instances)
-        if (t := program.templates[instance.template]).kind is Kind.DOT and t.shape[-1] == 1536
-    ]
-    return wide[layer - 1], 1536 + 1536 // 2

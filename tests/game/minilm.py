@@ -23,8 +23,9 @@ from protocol.spec.types import Array, DType
 from provider.engine.engine import Tamper
 from provider.engine.trace import EngineTrace
 from scripts import brownie_project, evm
+from scripts.cheat import middle_of_layer
 from tests.actors.challenger import Challenger
-from tests.actors.compiled import Change, CompiledCase, at, middle_of_layer, minilm_case, one_bit
+from tests.actors.compiled import Change, CompiledCase, at, minilm_case, one_bit
 from tests.contracts.market import Market, address
 from tests.game.batch import BatchTable
 from tests.game.elements import Elements, dearest
@@ -47,7 +48,7 @@ Figures = dict[str, int]
 
 def demo(case: CompiledCase) -> tuple[int, int]:
     """Operation and element of the demonstration's lie."""
-    return middle_of_layer(case, 3)
+    return middle_of_layer(case.example.program, 3)
 
 
 def both(first: Tamper, second: Tamper) -> Tamper:

@@ -9,8 +9,9 @@ import pytest
 from protocol.spec.dispute import Wait
 from protocol.spec.job import Fault
 from protocol.spec.trace import Tree
+from scripts.cheat import middle_of_layer
 from tests.actors.challenger import Challenger
-from tests.actors.compiled import CompiledCase, at, middle_of_layer, minilm_case, one_bit
+from tests.actors.compiled import CompiledCase, at, minilm_case, one_bit
 from tests.actors.provider import Provider
 from tests.game.world import ALICE, PROVIDER, table_of
 
@@ -27,7 +28,7 @@ def of() -> CompiledCase:
 def test_play__one_bit_in_the_middle_of_layer_3__is_proven_and_no_move_takes_long(
     of: CompiledCase,
 ) -> None:
-    operation, element = middle_of_layer(of, 3)
+    operation, element = middle_of_layer(of.example.program, 3)
     claimed = of.lie(at(operation, one_bit(element, TOP)))
     assert claimed.root(Tree.OUTPUTS) != of.truth.root(Tree.OUTPUTS)
     table = table_of(of, claimed)
@@ -47,7 +48,7 @@ def test_play__one_bit_in_the_middle_of_layer_3__is_proven_and_no_move_takes_lon
 
 
 def test_lie__lost_in_quantisation__is_none_about_the_result(of: CompiledCase) -> None:
-    operation, element = middle_of_layer(of, 3)
+    operation, element = middle_of_layer(of.example.program, 3)
     claimed = of.lie(at(operation, one_bit(element, 0)))
     assert claimed.root(Tree.OPERATIONS, 1) != of.truth.root(Tree.OPERATIONS, 1)
     assert claimed.root(Tree.STEPS) == of.truth.root(Tree.STEPS)
