@@ -26,7 +26,7 @@ from client.views import JobView, ProviderView, job_view
 from protocol.chain.abi import AbiError
 from protocol.chain.book import Book, JobRecord
 from protocol.chain.chain import Chain
-from protocol.chain.contracts import Call, Money
+from protocol.chain.contracts import Call
 from protocol.chain.errors import InsufficientFunds, NodeRefused, Reorganised
 from protocol.chain.history import History
 from protocol.chain.reverts import AlreadyPosted, UnknownRefusal, WrongStatus
@@ -431,15 +431,9 @@ class Client:
         A dry run without a key.  Raises what ``Sender.send`` raises.
         """
         has, who = self.balances(), to or self.sender.address
-        contracts = self.chain.contracts
-        sources: list[tuple[Money, int, int]] = [
-            (contracts.market, has.market_credit.token, has.market_credit.native),
-            (contracts.registry, has.registry_credit.token, has.registry_credit.native),
-            (contracts.game, has.game_credit.token, has.game_credit.native),
-            (contracts.court, has.court_credit.token, has.court_credit.native),
-        ]
         calls = []
-        for contract, token, native in sources:
+        for name, contract in self.chain.contracts.money.items():
+            token, native = has.credits[name].token, has.credits[name].native
             if token:
                 calls.append(contract.withdraw(who, token))
             if native:

@@ -26,7 +26,7 @@ from keepers.policy import Policy as Policy
 from keepers.turns import Ask, Board, Defeat, Expose, Late, Reclaim, Refund, Topple, Turn
 from protocol.chain.book import Book, JobRecord
 from protocol.chain.chain import Chain
-from protocol.chain.contracts import Call, Money, short
+from protocol.chain.contracts import Call, short
 from protocol.chain.court_reverts import NotOpen
 from protocol.chain.deployment import checksum
 from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
@@ -333,11 +333,7 @@ class Timekeeper(Keeper[View, Move]):
 
     def _collect(self, action: Collect) -> str:
         contracts = self.chain.contracts
-        sources: dict[str, Money] = {
-            "market": contracts.market, "registry": contracts.registry,
-            "game": contracts.game, "court": contracts.court,
-        }  # fmt: skip
-        source = sources[action.contract]
+        source = contracts.money[action.contract]
         self.sender.send(
             source.withdraw_native(self.sender.address, action.amount),
             already=lambda refusal: isinstance(refusal, CreditTooLow),

@@ -15,8 +15,9 @@ from typing import ClassVar, Final
 
 from keepers.policy import Policy
 from protocol.chain.book import JobRecord
+from protocol.chain.seats import MOST_CLOSED, Seat
 from protocol.spec.demands import WITHHELD_GAS
-from protocol.spec.dispute import CLOSE_GAS, Challenge, Wait
+from protocol.spec.dispute import CLOSE_GAS, Wait
 
 
 class Late(Enum):
@@ -26,9 +27,6 @@ class Late(Enum):
     PROVIDER = "timeoutProvider"
     WITHHELD = "timeout"
 
-
-MOST_CLOSED: Final = 64
-"""Challenges closed in one transaction: below ten million gas."""
 
 DEFEAT_GAS: Final = 90_000
 """Gas that ``timeoutChallengers`` takes at most, beside DEFEAT_EACH; a test measures both."""
@@ -42,14 +40,8 @@ EXPOSE_GAS: Final = 560_000
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A live challenge of a standing claim: where it stands, and until when its turn lasts."""
-
-    job: JobRecord
-    claim: bytes
-    number: int
-    challenge: Challenge
-    deadline: int
+class Turn(Seat):
+    """A turn of a challenge, and what ending it is worth."""
 
     @property
     def late(self) -> Late:

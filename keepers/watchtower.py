@@ -23,10 +23,9 @@ from typing import Final
 from keepers.base import Keeper, Runner
 from keepers.config import KeeperConfig
 from keepers.judge import Judge, JudgeConfig, Uncertain, Verdict
-from keepers.turns import MOST_CLOSED, Turn
 from protocol.chain.book import JobRecord
 from protocol.chain.chain import Chain
-from protocol.chain.contracts import Call, Money, short
+from protocol.chain.contracts import Call, short
 from protocol.chain.deployment import checksum
 from protocol.chain.disputes import Dispute
 from protocol.chain.errors import ChainError, Interrupted, retries
@@ -34,6 +33,7 @@ from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
 from protocol.chain.history import History
 from protocol.chain.refusal import Reverted
 from protocol.chain.reverts import CreditTooLow, TooLate, WrongClaim, WrongStatus
+from protocol.chain.seats import MOST_CLOSED, Seat
 from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Outcome, Result, Sender
 from protocol.spec.dispute import Outcome as Ended
@@ -73,7 +73,7 @@ class View:
     time: int
     claims: tuple[JobRecord, ...]
     verdicts: Mapping[bytes, Verdict]
-    seats: tuple[Turn, ...] = ()
+    seats: tuple[Seat, ...] = ()
     fallen: tuple[tuple[bytes, int], ...] = ()
     credits: tuple[tuple[str, int, int], ...] = ()
 
@@ -229,7 +229,7 @@ class Watchtower(Keeper[View, Move]):
                     places.append((record, claim, x.number))
         found = self.chain.turns_of([(claim, number) for _, claim, number in places], at)
         seats = tuple(
-            Turn(record, claim, number, challenge, until)
+            Seat(record, claim, number, challenge, until)
             for (record, claim, number), (challenge, until) in zip(places, found, strict=True)
         )
         self.judge.keep_only([r for r in map(claim_of, committed) if r is not None])
@@ -417,7 +417,7 @@ class Watchtower(Keeper[View, Move]):
 
     def _withdraw(self, action: Withdraw) -> str:
         contracts, me = self.chain.contracts, self.sender.address
-        source: Money = getattr(contracts, action.contract)
+        source = contracts.money[action.contract]
 
         def gone(refusal: Reverted) -> bool:
             return isinstance(refusal, CreditTooLow)

@@ -18,7 +18,7 @@ from typing import Final
 from protocol.chain.book import Book, JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.config import ChainConfig
-from protocol.chain.contracts import Call, Money, short
+from protocol.chain.contracts import Call, short
 from protocol.chain.deployment import checksum
 from protocol.chain.errors import (
     ChainError,
@@ -446,7 +446,7 @@ class Agent:
 
     def _collect(self, contract: str, token: int, native: int) -> None:
         contracts = self.chain.contracts
-        money: Money = getattr(contracts, contract)
+        money = contracts.money[contract]
         if token:
             self._send(money.withdraw(self.me, token))
         if native:

@@ -21,11 +21,12 @@ from protocol.chain.errors import TransactionFailed
 from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
 from protocol.chain.refusal import Reverted
 from protocol.chain.reverts import WrongClaim
+from protocol.chain.seats import MOST_CLOSED, Seat
 from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Outcome, Result, Sender
 from protocol.spec.answers import Answerer
-from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.dispute import Outcome as Ended
+from protocol.spec.dispute import Wait
 from protocol.spec.strategy import Move, OpenStep
 from protocol.storage.errors import StorageError
 from provider.engine.claims import Truth, Truths
@@ -33,9 +34,6 @@ from provider.engine.errors import EngineError
 
 MOST_MOVES: Final = 8
 """Moves in one transaction: about a million gas."""
-
-MOST_CLOSED: Final = 64
-"""Challenges closed in one transaction: below ten million gas."""
 
 FAILURES: Final = (
     Reverted, TransactionFailed, StorageError, EngineError, MemoryError, RuntimeError,
@@ -49,17 +47,6 @@ MOST_HELD: Final = 8
 Say = Callable[[str], None]
 Build = Callable[[JobRecord], Truth]
 Hold = Callable[[JobRecord], Answerer]
-
-
-@dataclass(frozen=True)
-class Seat:
-    """A live challenge of one of my claims: where it stands, and until when its turn lasts."""
-
-    job: JobRecord
-    claim: bytes
-    number: int
-    challenge: Challenge
-    deadline: int
 
 
 @dataclass(frozen=True)

@@ -415,3 +415,11 @@ class Contracts:
             Game(deployment.game),
             Court(deployment.court),
         )
+
+    @property
+    def money(self) -> dict[str, Money]:
+        """The contracts that owe credits, by the names of ``Balances.credits``."""
+        return {
+            "market": self.market, "registry": self.registry, "game": self.game,
+            "court": self.court,
+        }  # fmt: skip

@@ -13,7 +13,6 @@ from keepers.turns import (
     DEFEAT_EACH,
     DEFEAT_GAS,
     EXPOSE_GAS,
-    MOST_CLOSED,
     Ask,
     Board,
     Defeat,
@@ -27,6 +26,7 @@ from keepers.turns import (
     decide,
     pays,
 )
+from protocol.chain.seats import MOST_CLOSED
 from protocol.spec.demands import WITHHELD_GAS
 from protocol.spec.dispute import CLOSE_GAS, Challenge, Wait
 from protocol.spec.job import JobStatus

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keepers.judge import Judge, JudgeConfig, Verdict
-from keepers.turns import Turn
 from keepers.watchtower import Act, Kind, Policy, View, Withdraw, deadline, decide
 from protocol.chain.book import JobRecord
+from protocol.chain.seats import Seat
 from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.job import JobStatus
 from protocol.storage.config import StorageConfig
@@ -35,9 +35,9 @@ def committed(number: int, price: int = 5, until: int = 200) -> JobRecord:
     return replace(made, terms=replace(made.terms, deal=deal), attempts=(attempt,))
 
 
-def seat(number: int, wait: Wait, until: int, challenge: int = 1) -> Turn:
+def seat(number: int, wait: Wait, until: int, challenge: int = 1) -> Seat:
     x = Challenge(ME, 7, bytes(32), 0, 1, 0, 0, 0, 0, wait=wait)
-    return Turn(committed(number), claim_of(number), challenge, x, until)
+    return Seat(committed(number), claim_of(number), challenge, x, until)
 
 
 def view(*claims: JobRecord, verdicts: dict[int, Verdict] | None = None, **rest: Any) -> View:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from protocol.chain.book import Place
 from protocol.chain.demands import DemandRecord
+from protocol.chain.seats import MOST_CLOSED, Seat
 from protocol.spec.answers import Part
 from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.job import JobStatus
 from provider.defence import (
-    MOST_CLOSED,
     MOST_MOVES,
     Action,
     Answer,
     Ask,
     Close,
-    Seat,
     Supply,
     decide,
 )
