@@ -85,6 +85,7 @@ class Judge:
         self._cache = Cache(store.config.cache_dir, store.config.cache_max_bytes)
         self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
         self._truths = Truths()
+        self._took: dict[bytes, float] = {}
         config.directory.mkdir(parents=True, exist_ok=True)
         self._verdicts = dict(_kept(config.directory))
 
@@ -102,6 +103,7 @@ class Judge:
         for claim in set(self._verdicts) - set(claims):
             self.forget(claim)
         self._truths.keep_only(claims)
+        self._took = {claim: took for claim, took in self._took.items() if claim in claims}
 
     def check(self, record: JobRecord, claim: bytes) -> Verdict:
         """Compute the job and compare the root of its outputs; or find its program, a constant or
@@ -146,18 +148,18 @@ class Judge:
         Raises Uncertain where the trace says that the result is right after all, or where building
         it takes more than half of the clock that the job's terms give a challenger.
         """
-        if self._truths.has(claim):
-            return
-        began = self._clock()
-        with self._computing(record):
-            truth = self._truths.of(claim, lambda: self._truth(record))
-        seconds = self._clock() - began
-        if truth.trace.root(Tree.OUTPUTS) == record.result_root:
-            self._keep(claim, Verdict.RIGHT)
-            raise Uncertain(f"job {short(record.job)}: its trace has the committed result")
-        deal = record.terms.deal
+        if not self._truths.has(claim):
+            began = self._clock()
+            with self._computing(record):
+                truth = self._truths.of(claim, lambda: self._truth(record))
+            self._took[claim] = self._clock() - began
+            if truth.trace.root(Tree.OUTPUTS) == record.result_root:
+                self._keep(claim, Verdict.RIGHT)
+                raise Uncertain(f"job {short(record.job)}: its trace has the committed result")
+        deal, seconds = record.terms.deal, self._took.get(claim, 0.0)
         clock = trace_seconds(deal.work_ms) + BUDGET_MOVES * deal.move_seconds
         if 2 * seconds > clock:
+            # A restart in the middle of the dispute has to build it again.
             raise Uncertain(
                 f"job {short(record.job)} is wrong and not challenged: its trace took "
                 f"{seconds:.0f} s here, its terms give a challenger {clock} s"
@@ -177,8 +179,7 @@ class Judge:
     ) -> list[Move]:
         """The moves that a challenge of a wrong claim can make now.  Raises NothingWrong."""
         with self._computing(record):
-            truth = self._truths.of(claim, lambda: self._truth(record))
-            return truth.attack(challenge, known)
+            return self._truths.of(claim, lambda: self._truth(record)).attack(challenge, known)
 
     def _truth(self, record: JobRecord) -> Truth:
         log.info("watchtower: job %s: building the trace of its run", short(record.job))

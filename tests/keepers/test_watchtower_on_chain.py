@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from client.jobs import Submitted
 from client.terms import Wishes
+from keepers.base import Patience
 from keepers.judge import Judge, JudgeConfig, Verdict
 from keepers.watchtower import Act, Kind, Policy, Watchtower
 from protocol.chain.book import JobRecord
@@ -427,3 +429,23 @@ def test_cycle__looked_at_in_the_middle_of_a_trace__bonds_once(
         disputes = party.agent.history.sync(tower.chain.snapshot()).disputes.values()
         assert [len(d.challenges) for d in disputes if d.job == job] == [1]
         play(tower, party, job)
+
+
+def test_cycle__trace_slower_than_the_clock__no_bond_at_any_look(
+    staffed: Market, tmp_path: Path
+) -> None:
+    job = post(staffed, EXAMPLES["mlp"]).job
+    with liar(staffed, tmp_path, "mlp") as party, watcher(staffed, tmp_path) as tower:
+        committed(party, job)
+        hours = count(step=3600.0)
+        tower.judge._clock = lambda: next(hours)
+        tower._patience = Patience(lambda: next(hours))
+        for _ in range(8):
+            tower.cycle()
+        claim = party.record(job).current
+        assert claim is not None
+        assert claim.claim is not None
+        assert tower.judge.verdicts[claim.claim] is Verdict.WRONG
+        assert tower.judge.ready(claim.claim), "the trace was built, and took too long"
+        book = party.agent.history.sync(tower.chain.snapshot())
+        assert claim.claim not in book.disputes
