@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from protocol.chain.demands import DemandRecord, Docket
 from protocol.spec.answers import Part
-from protocol.spec.demands import DemandState, fee_of, paid_for
+from protocol.spec.demands import DemandState, fee_of
 from protocol.spec.job import Deal
 
 Gain = tuple[bytes, str, int]
@@ -44,16 +44,15 @@ def outcome_text(d: DemandRecord, docket: Docket, ended: bool) -> str:
     return "the claim ended; fee to collect" if ended else "open"
 
 
-def gains(docket: Docket, deal: Deal, ended: bool) -> list[Gain]:
+def gains(docket: Docket, deal: Deal, provider: bytes, ended: bool) -> list[Gain]:
     """What demands brought and cost whom; what the client and the provider lost by the last one is
     in the market's split."""
     fee, out = fee_of(deal), []
     for d in docket.demands:
         out.append((d.demander, "fees of demands", -fee))
         if d.answer is not None:
-            paid = paid_for(d.answer.shown, deal.gas_price)
-            out += [(d.answer.caller, "answers to demands", paid),
-                    (d.demander, "rest of fees", fee - paid)]  # fmt: skip
+            out += [(provider, "answers to demands", d.answer.paid),
+                    (d.demander, "rest of fees", fee - d.answer.paid)]  # fmt: skip
         elif d.state is DemandState.COLLECTED:
             out.append((d.demander, "fees back", fee))
         elif ended:

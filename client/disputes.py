@@ -218,7 +218,6 @@ def dispute_view(
     record = book.jobs[d.job]
     attempt, fell = record.attempts[d.attempt], fall_of(d)
     deal = record.terms.deal
-    callers = {tx: one.sender if one.to == game else one.to for tx, one in made.items()}
     challengers = frozenset(x.challenger for x in d.challenges)
     demanders = frozenset(x.demander for x in docket.demands)
     parties = Parties(d.provider, deal.client, challengers, demanders, delegate)
@@ -252,7 +251,7 @@ def dispute_view(
                    current and not ended and x.state is DemandState.OPEN)
         for x in docket.demands
     ]  # fmt: skip
-    lines = money(d, docket, deal, ended, slash_of(book.events, d), callers)
+    lines = money(d, docket, deal, ended, slash_of(book.events, d))
     return DisputeView(
         d, docket, record, attempt, _outcome(d, record, attempt), tuple(challenges),
         tuple(demands), tuple(lines), tuple(costs(made.values(), parties)), parties,

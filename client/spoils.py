@@ -6,7 +6,7 @@ once the dispute is over, and before to what the game still holds of bonds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -20,15 +20,16 @@ from protocol.chain.disputes import (
     Defeated,
     Dispute,
     Opened,
-    Pointed,
     Revealed,
     StepOpened,
 )
-from protocol.chain.event import Event, Place
+from protocol.chain.event import Event
 from protocol.chain.receipts import Sent
-from protocol.spec.dispute import CLOSE_GAS, MOVE_GAS, Outcome, forfeited
+from protocol.spec.dispute import CLOSE_GAS, Outcome, forfeited
 from protocol.spec.job import DEAD, Deal, Fault
-from protocol.spec.trace import Tree
+
+ANSWERS = (Opened, StepOpened, Revealed, BlockRevealed)
+"""Moves that the bond of a challenge pays for; a step that nobody waits for is free."""
 
 
 class Party(Enum):
@@ -104,22 +105,20 @@ def money(
     deal: Deal,
     ended: bool,
     slashed: Slashed | None,
-    callers: Mapping[bytes, bytes],
 ) -> list[Line]:
     """Every gain and loss.
 
-    ``ended``: the claim was rejected or its job voided; ``callers`` are, by transaction, who called
-    the game.
+    ``ended``: the claim was rejected or its job voided.
     Of a job that the court voided it is the bonds alone: what its client and provider got is no
     part of the dispute.
     """
     lines = []
     for x in d.challenges:
-        lines += _bond(d, x, deal, callers)
+        lines += _bond(d, x, deal)
         if ended and x.outcome is Outcome.LIVE:
-            rest = x.native - MOVE_GAS * deal.gas_price * len(_answers(d, x))
+            rest = x.native - sum(m.event.fee for m in x.moves if isinstance(m.event, ANSWERS))
             lines.append(Line(x.challenger, "bonds to collect", x.token, rest))
-    lines += [Line(who, what, 0, wei) for who, what, wei in gains(docket, deal, ended)]
+    lines += [Line(who, what, 0, wei) for who, what, wei in gains(docket, deal, d.provider, ended)]
     if slashed is not None:
         lines.append(Line(d.provider, "stake lost", -slashed.token, -slashed.native))
         lines += [Line(p.to, "reward", p.token, p.native) for p in slashed.payouts[:-1]]
@@ -139,28 +138,13 @@ def _gathered(lines: Iterable[Line]) -> list[Line]:
     return list(out.values())
 
 
-def _answers(d: Dispute, x: ChallengeRecord) -> list[Place]:
-    """Moves that the bond of a challenge paid for."""
-    out, waits = [], 0
-    for event, stop in ((move.event, move.stop) for move in x.moves):
-        if isinstance(event, Pointed) and stop.tree is Tree.STEPS and stop.level == 0:
-            waits = stop.step
-        # A step that nobody waits for is paid only where it is the job's one step.
-        asked = isinstance(event, StepOpened) and (event.step == waits or d.leaves == 2)
-        if asked or isinstance(event, Opened | Revealed | BlockRevealed):
-            out.append(event.place)
-    return out
-
-
-def _bond(
-    d: Dispute, x: ChallengeRecord, deal: Deal, callers: Mapping[bytes, bytes]
-) -> list[Line]:
+def _bond(d: Dispute, x: ChallengeRecord, deal: Deal) -> list[Line]:
     """What became of the bond of one challenge."""
-    fee = MOVE_GAS * deal.gas_price
     lines = [Line(x.challenger, f"bond {x.number}", -x.token, -x.native)]
-    lines += [Line(callers[place.tx], "answers", 0, fee) for place in _answers(d, x)]
     for event in (move.event for move in x.moves):
-        if isinstance(event, Defeated):
+        if isinstance(event, ANSWERS):
+            lines.append(Line(d.provider, "answers", 0, event.fee))
+        elif isinstance(event, Defeated):
             burned, burned_native = forfeited(event.token), forfeited(event.native)
             bounty = CLOSE_GAS * deal.gas_price
             lines += [

@@ -5,6 +5,8 @@ import {Credits} from "./Credits.sol";
 import {IDisputeGame} from "./interfaces/IDisputeGame.sol";
 import {IJobMarket} from "./interfaces/IJobMarket.sol";
 import {IProviderRegistry} from "./interfaces/IProviderRegistry.sol";
+import {AnswerPrice} from "./libraries/AnswerPrice.sol";
+import {Splits} from "./libraries/Splits.sol";
 import {Terms} from "./libraries/Terms.sol";
 import {DEAD, REWARD_PARTS, TRACE_FACTOR} from "./types/Constants.sol";
 import {
@@ -18,7 +20,8 @@ import {
     MOVE_GAS,
     Outcome,
     PREMIUM_PARTS,
-    PROOF_GAS
+    PROOF_GAS,
+    TIMEOUT_GAS
 } from "./types/Dispute.sol";
 import {ClaimId, JobHash} from "./types/Ids.sol";
 import {Fault} from "./types/JobState.sol";
@@ -30,6 +33,7 @@ import {Deal, JobTerms, Payout} from "./types/JobTerms.sol";
 abstract contract Challenges is Credits, IDisputeGame {
     IJobMarket internal immutable _market;
     IProviderRegistry internal immutable _registry;
+    uint256 private immutable _minGasPrice;
     /// @inheritdoc IDisputeGame
     address public immutable COURT;
 
@@ -40,6 +44,7 @@ abstract contract Challenges is Credits, IDisputeGame {
         _market = IJobMarket(market);
         _registry = IProviderRegistry(IJobMarket(market).REGISTRY());
         COURT = IJobMarket(market).COURT();
+        _minGasPrice = IJobMarket(market).limits().minGasPrice;
     }
 
     /// @inheritdoc IDisputeGame
@@ -93,14 +98,15 @@ abstract contract Challenges is Credits, IDisputeGame {
         }
     }
 
-    /// @dev An answer is paid at once, by the challenge that asked.
-    function _charge(ClaimRecord storage c, Challenge memory x) internal {
+    /// @dev An answer is paid at once, by the challenge that asked, to the provider: a copy of it
+    /// that was sent ahead gains nothing and takes nothing.
+    function _charge(ClaimRecord storage c, Challenge memory x) internal returns (uint256 fee) {
         unchecked {
             // MAX_MOVES answers are inside and no path asks for more: nothing wraps.
-            uint256 fee = MOVE_GAS * c.gasPrice;
+            fee = MOVE_GAS * AnswerPrice.current(_minGasPrice, c.gasPrice);
             x.native -= uint88(fee);
-            _credit(msg.sender, 0, fee);
         }
+        _credit(c.provider, 0, fee);
     }
 
     function _defeat(ClaimId claimId, uint256 number, Challenge memory x) internal {
@@ -145,7 +151,7 @@ abstract contract Challenges is Credits, IDisputeGame {
     {
         _claims[claimId].fallen = true;
         emit ClaimFell(claimId, number, msg.sender, fault);
-        Payout[] memory payouts = _payouts(claimId, terms.deal, fault);
+        Payout[] memory payouts = _payouts(claimId, number, terms.deal, fault);
         _market.reject(Terms.hashTask(terms.task), terms.deal, claimId, fault, payouts);
     }
 
@@ -155,38 +161,61 @@ abstract contract Challenges is Credits, IDisputeGame {
         if (msg.sender != COURT) revert NotCourt(msg.sender, COURT);
         _claims[claimId].fallen = true;
         emit ClaimEnded(claimId);
-        return _payouts(claimId, deal, Fault.Withheld);
+        return _payouts(claimId, 0, deal, Fault.Withheld);
     }
 
     /// @dev Scheduled gas: what answers cost the challenger, as much again for its own moves, the
-    /// opening, and for the rewarded one of a wrong claim the proof; as far as the lock goes.
-    function _payouts(ClaimId claimId, Deal calldata deal, Fault fault)
+    /// opening, and for the first line of a wrong claim the proof; as far as the lock goes. The gas
+    /// of whoever ends a silent claim comes before all.
+    function _payouts(ClaimId claimId, uint256 number, Deal calldata deal, Fault fault)
         private
         view
         returns (Payout[] memory payouts)
     {
-        (uint256 reward, uint256 lockLeft) = _market.lockOf(deal);
-        uint256 bond = _nativeBond(deal.gasPrice);
-        payouts = new Payout[](MADE_WHOLE + 1);
+        (uint256 reward, uint256 left) = _market.lockOf(deal);
+        uint256[] memory numbers = _madeWhole(claimId, number);
+        uint256 lines = numbers.length;
+        payouts = new Payout[](fault == Fault.Silent ? lines + 1 : lines);
         unchecked {
             // Nothing wraps: gasPrice has 64 bits, and MADE_WHOLE premiums are below the reward.
             reward /= REWARD_PARTS;
             uint256 premium = reward / PREMIUM_PARTS;
-            uint256 lines;
+            if (fault == Fault.Silent) {
+                left = Splits.line(
+                    payouts[lines], msg.sender, 0, TIMEOUT_GAS * deal.gasPrice, left
+                );
+            }
             uint256 paid = CHALLENGE_GAS + (fault == Fault.Wrong ? PROOF_GAS : 0);
-            for (uint256 at = _claims[claimId].head; at != 0 && lines <= MADE_WHOLE; ++lines) {
-                Challenge storage x = _challenges[claimId][at];
-                uint256 due = 2 * (bond - x.native) + paid * deal.gasPrice;
-                if (due > lockLeft) due = lockLeft;
-                lockLeft -= due;
-                payouts[lines] = Payout(x.challenger, uint128(premium), uint128(due));
-                if (lines != 0) reward -= premium;
-                (at, paid) = (x.next, CHALLENGE_GAS);
+            for (uint256 k; k < lines; ++k) {
+                Challenge storage x = _challenges[claimId][numbers[k]];
+                uint256 due = 2 * (_nativeBond(deal.gasPrice) - x.native) + paid * deal.gasPrice;
+                // Before the earliest there is none.
+                uint256 token = x.prev == 0 ? reward - (lines - 1) * premium : premium;
+                left = Splits.line(payouts[k], x.challenger, token, due, left);
+                paid = CHALLENGE_GAS;
             }
-            payouts[0].token = uint128(reward);
-            assembly ("memory-safe") {
-                mstore(payouts, lines)
+        }
+    }
+
+    /// @dev The challenge by which the claim fell (0: none), wherever it is in the list; then the
+    /// others from the earliest on.
+    function _madeWhole(ClaimId claimId, uint256 number)
+        private
+        view
+        returns (uint256[] memory numbers)
+    {
+        numbers = new uint256[](MADE_WHOLE + 1);
+        uint256 length;
+        unchecked {
+            if (number != 0) numbers[length++] = number;
+            uint256 at = _claims[claimId].head;
+            while (at != 0 && length <= MADE_WHOLE) {
+                if (at != number) numbers[length++] = at;
+                at = _challenges[claimId][at].next;
             }
+        }
+        assembly ("memory-safe") {
+            mstore(numbers, length)
         }
     }
 

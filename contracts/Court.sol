@@ -8,6 +8,8 @@ import {IDisputeGame} from "./interfaces/IDisputeGame.sol";
 import {IJobMarket} from "./interfaces/IJobMarket.sol";
 import {IJudge} from "./interfaces/IJudge.sol";
 import {ILegalityReferee, Illegality} from "./interfaces/ILegalityReferee.sol";
+import {AnswerPrice} from "./libraries/AnswerPrice.sol";
+import {Splits} from "./libraries/Splits.sol";
 import {Terms} from "./libraries/Terms.sol";
 import {REWARD_PARTS} from "./types/Constants.sol";
 import {
@@ -21,10 +23,9 @@ import {
     Docket,
     ILLEGAL_GAS,
     Part,
-    Queue,
-    WITHHELD_GAS
+    Queue
 } from "./types/Demand.sol";
-import {Context, PREMIUM_PARTS} from "./types/Dispute.sol";
+import {Context, PREMIUM_PARTS, TIMEOUT_GAS} from "./types/Dispute.sol";
 import {ClaimId, JobHash} from "./types/Ids.sol";
 import {Fault, JobState, JobStatus} from "./types/JobState.sol";
 import {Deal, JobTerms, Payout} from "./types/JobTerms.sol";
@@ -36,6 +37,7 @@ contract Court is Credits, ICourt {
     IDisputeGame private immutable _game;
     IDataReferee private immutable _dataReferee;
     ILegalityReferee private immutable _legalityReferee;
+    uint256 private immutable _minGasPrice;
 
     mapping(ClaimId claimId => Docket) private _dockets;
     mapping(ClaimId claimId => mapping(uint256 number => Demand)) private _demands;
@@ -54,6 +56,7 @@ contract Court is Credits, ICourt {
         _game = IDisputeGame(IJobMarket(market).GAME());
         _dataReferee = IDataReferee(dataReferee);
         _legalityReferee = ILegalityReferee(legalityReferee);
+        _minGasPrice = IJobMarket(market).limits().minGasPrice;
     }
 
     // --- reading ------------------------------------------------------------------------------
@@ -161,11 +164,8 @@ contract Court is Credits, ICourt {
         context.node = _market.resultOf(jobHash);
         uint256 bytes_ = _dataReferee.shown(context, part, proof);
         _end(claimId, number, d, DemandState.ANSWERED);
-        uint256 fee = _fee(terms.deal.gasPrice);
-        uint256 paid = _paid(bytes_, terms.deal.gasPrice);
-        _credit(msg.sender, 0, paid);
-        _credit(d.demander, 0, fee - paid);
-        emit Answered(claimId, number, msg.sender, bytes_, proof);
+        uint256 paid = _pay(claimId, d.demander, terms.deal.gasPrice, bytes_);
+        emit Answered(claimId, number, msg.sender, bytes_, paid, proof);
         _market.release(jobHash, claimId, 1);
     }
 
@@ -267,6 +267,17 @@ contract Court is Credits, ICourt {
         return _paid(ANSWER_BYTES, gasPrice);
     }
 
+    /// @dev Splits the fee of a demand that was answered by `bytes_` bytes. The answer's part is
+    /// the provider's: a copy of it that was sent ahead gains nothing and takes nothing.
+    function _pay(ClaimId claimId, address demander, uint256 gasPrice, uint256 bytes_)
+        private
+        returns (uint256 paid)
+    {
+        paid = _paid(bytes_, AnswerPrice.current(_minGasPrice, gasPrice));
+        _credit(_dockets[claimId].provider, 0, paid);
+        _credit(demander, 0, _fee(gasPrice) - paid);
+    }
+
     /// @dev What an answer that shows `bytes_` bytes is paid.
     function _paid(uint256 bytes_, uint256 gasPrice) private pure returns (uint256) {
         if (bytes_ > ANSWER_BYTES) bytes_ = ANSWER_BYTES;
@@ -283,11 +294,10 @@ contract Court is Credits, ICourt {
         (uint256 reward, uint256 left) = _market.lockOf(deal);
         reward /= REWARD_PARTS;
         payouts = new Payout[](due.length + 2);
-        left = _line(payouts, due.length, msg.sender, WITHHELD_GAS * deal.gasPrice, left);
-        left = _line(payouts, due.length + 1, demander, DEMAND_GAS * deal.gasPrice, left);
+        left = Splits.line(payouts[due.length], msg.sender, 0, TIMEOUT_GAS * deal.gasPrice, left);
+        left = Splits.line(payouts[due.length + 1], demander, 0, DEMAND_GAS * deal.gasPrice, left);
         for (uint256 k; k < due.length; ++k) {
-            left = _line(payouts, k, due[k].to, due[k].native, left);
-            payouts[k].token = due[k].token;
+            left = Splits.line(payouts[k], due[k].to, due[k].token, due[k].native, left);
         }
         if (due.length != 0) {
             reward /= PREMIUM_PARTS;
@@ -309,21 +319,10 @@ contract Court is Credits, ICourt {
             left += native;
         }
         payouts = new Payout[](due.length + 1);
-        left = _line(payouts, 0, msg.sender, ILLEGAL_GAS * deal.gasPrice, left);
+        left = Splits.line(payouts[0], msg.sender, 0, ILLEGAL_GAS * deal.gasPrice, left);
         for (uint256 k; k < due.length; ++k) {
-            left = _line(payouts, k + 1, due[k].to, due[k].native, left);
+            left = Splits.line(payouts[k + 1], due[k].to, 0, due[k].native, left);
         }
-    }
-
-    /// @dev Writes a line of wei, as far as it goes; what is left after it.
-    function _line(Payout[] memory payouts, uint256 k, address to, uint256 due, uint256 left)
-        private
-        pure
-        returns (uint256)
-    {
-        if (due > left) due = left;
-        payouts[k] = Payout(to, 0, uint128(due));
-        return left - due;
     }
 
     // --- checks -------------------------------------------------------------------------------

@@ -138,11 +138,11 @@ contract DisputeGame is Challenges {
         (x.node, x.index) = (child, uint40(index));
         x.level -= uint8(levels);
         x.known = _isEnd(x);
-        if (!x.known) _pass(c, x, Wait.REVEAL);
+        if (!x.known) _pass(c, x, Wait.REVEAL, block.timestamp);
         else if (x.tree != Tree.STEPS) x.item = uint32(index);
         else x.step = uint40(index);
         if (x.tree == Tree.STEPS && x.step != 0 && _steps[claimId][x.step].at == 0) {
-            _pass(c, x, Wait.STEP);
+            _pass(c, x, Wait.STEP, block.timestamp);
         }
         _store(claimId, number, x);
         emit Pointed(claimId, number, x.level, index, child);
@@ -175,7 +175,7 @@ contract DisputeGame is Challenges {
         x.level = uint8(NodePath.depthOf(count));
         x.known = _isEnd(x);
         // A root where no leaf is has no reveal: the provider's clock decides.
-        if (count == 0) _pass(c, x, Wait.REVEAL);
+        if (count == 0) _pass(c, x, Wait.REVEAL, block.timestamp);
         _store(claimId, number, x);
         emit Entered(claimId, number, into, x.node, count);
     }
@@ -191,10 +191,10 @@ contract DisputeGame is Challenges {
         _checkChildren(nodes.length, NodePath.childrenOf(0, x.level, c.leaves));
         c.stepsRoot = NodePath.fold(nodes, NodePath.fanAt(x.level));
         c.openedAt = uint40(block.timestamp);
-        _charge(c, x);
+        uint256 fee = _charge(c, x);
         _resolve(claimId, c, x);
         _store(claimId, number, x);
-        emit Opened(claimId, number, c.stepsRoot, nodes);
+        emit Opened(claimId, number, c.stepsRoot, nodes, fee);
     }
 
     /// @inheritdoc IDisputeGame
@@ -216,10 +216,10 @@ contract DisputeGame is Challenges {
         bytes32 root = NodePath.fold(nodes, NodePath.depthOf(nodes.length));
         (opening.root, opening.at) = (root, uint40(block.timestamp));
         // Of a job of one step every path spares the reveals of steps: its one opening fits.
-        if (asked || c.leaves == 2) _charge(c, x);
-        if (asked) _pass(c, x, Wait.CHALLENGER);
+        uint256 fee = asked || c.leaves == 2 ? _charge(c, x) : 0;
+        if (asked) _pass(c, x, Wait.CHALLENGER, block.timestamp);
         _store(claimId, number, x);
-        emit StepOpened(claimId, number, step, root, nodes);
+        emit StepOpened(claimId, number, step, root, nodes, fee);
     }
 
     /// @inheritdoc IDisputeGame
@@ -232,9 +232,9 @@ contract DisputeGame is Challenges {
         bytes32 node = NodePath.fold(nodes, NodePath.fanAt(x.level));
         // INVARIANT: only a preimage answers.
         if (node != x.node) revert WrongNode(node, x.node);
-        _answer(c, x);
+        uint256 fee = _answer(c, x);
         _store(claimId, number, x);
-        emit Revealed(claimId, number, node, nodes);
+        emit Revealed(claimId, number, node, nodes, fee);
     }
 
     /// @inheritdoc IDisputeGame
@@ -247,9 +247,9 @@ contract DisputeGame is Challenges {
         // INVARIANT: only a preimage answers.
         if (keccak256(data) != x.node) revert WrongNode(keccak256(data), x.node);
         if (x.index == x.count - 1) _checkTail(data, x.lastBytes);
-        _answer(c, x);
+        uint256 fee = _answer(c, x);
         _store(claimId, number, x);
-        emit BlockRevealed(claimId, number, x.node, data);
+        emit BlockRevealed(claimId, number, x.node, data, fee);
     }
 
     // --- anybody ------------------------------------------------------------------------------
@@ -342,7 +342,7 @@ contract DisputeGame is Challenges {
         if (x.wait == Wait.STEP) {
             uint40 at = _steps[claimId][x.step].at;
             // What was opened for others, or unasked, is no answer after this challenge's clock.
-            if (at != 0 && at <= _deadline(c, x)) (x.wait, x.since) = (Wait.CHALLENGER, at);
+            if (at != 0 && at <= _deadline(c, x)) _pass(c, x, Wait.CHALLENGER, at);
         }
     }
 
@@ -359,21 +359,24 @@ contract DisputeGame is Challenges {
     }
 
     /// @dev Ends the mover's turn: what it took beyond `moveSeconds` leaves its budget.
-    function _pass(ClaimRecord storage c, Challenge memory x, Wait next) private view {
+    function _pass(ClaimRecord storage c, Challenge memory x, Wait next, uint256 time)
+        private
+        view
+    {
         unchecked {
             // Nothing wraps: the mover moved by its deadline.
-            uint256 used = block.timestamp - x.since;
+            uint256 used = time - x.since;
             uint32 over = used > c.moveSeconds ? uint32(used - c.moveSeconds) : 0;
             if (x.wait == Wait.CHALLENGER) x.challengerBudget -= over;
             else x.providerBudget -= over;
         }
-        (x.wait, x.since) = (next, uint40(block.timestamp));
+        (x.wait, x.since) = (next, uint40(time));
     }
 
-    function _answer(ClaimRecord storage c, Challenge memory x) private {
-        _charge(c, x);
+    function _answer(ClaimRecord storage c, Challenge memory x) private returns (uint256 fee) {
+        fee = _charge(c, x);
         x.known = true;
-        _pass(c, x, Wait.CHALLENGER);
+        _pass(c, x, Wait.CHALLENGER, block.timestamp);
     }
 
     /// @dev First challenge of a claim: what the game needs of the job, and the provider's queue.

@@ -2,7 +2,8 @@
 pragma solidity ^0.8.24;
 
 import {IJobMarket} from "./interfaces/IJobMarket.sol";
-import {BPS} from "./types/Constants.sol";
+import {BPS, TRACE_FACTOR} from "./types/Constants.sol";
+import {BUDGET_MOVES} from "./types/Dispute.sol";
 import {Deal, Task} from "./types/JobTerms.sol";
 import {Limits} from "./types/Limits.sol";
 
@@ -37,6 +38,10 @@ abstract contract JobLimits is IJobMarket {
         _order("moveSeconds", 1, l.minMoveSeconds, l.maxMoveSeconds, type(uint32).max);
         // A registry counts backlog in 56 bits.
         _order("workMs", 1, l.minWorkMs, l.maxWorkMs, type(uint48).max);
+        // A game counts the seconds of a chess clock in 32 bits.
+        uint256 clock = TRACE_FACTOR * uint256(l.maxWorkMs) / 1000 + 1;
+        clock += BUDGET_MOVES * uint256(l.maxMoveSeconds);
+        _order("clock", 1, clock, clock, type(uint32).max);
         _order("lock", 1, l.minLock, l.maxLock, type(uint96).max);
         _order("stakeBps", 1, l.minStakeBps, l.maxStakeBps, type(uint32).max);
         _order("gasPrice", 1, l.minGasPrice, l.maxGasPrice, type(uint64).max);

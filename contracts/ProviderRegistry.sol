@@ -41,13 +41,13 @@ contract ProviderRegistry is Credits, IProviderRegistry {
     /// @param market address of the market, predicted: it is created after this
     /// @param game address of the dispute game, predicted
     /// @param unbondingSeconds delay between `unbond` and `claimUnbonded`
-    /// @param maxBacklogMs most unsettled work of one provider
+    /// @param maxBacklogMs most unsettled work of one provider: its traces fit the queue's 40 bits
     constructor(
         address token,
         address market,
         address game,
         uint32 unbondingSeconds,
-        uint56 maxBacklogMs
+        uint40 maxBacklogMs
     ) Credits(token) {
         // INVARIANT: nobody can be the market or the game by accident.
         if (market == address(0) || game == address(0)) revert ZeroAddress();

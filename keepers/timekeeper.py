@@ -307,6 +307,7 @@ class Timekeeper(Keeper[View, Move]):
                 most, reward = action.most, action.bounty
             case Topple():
                 call = game.timeout_provider(action.claim, action.number, action.job.terms)
+                most, reward = action.most, action.bounty
             case Expose():
                 call = court.timeout(action.job.terms, action.claim, action.number)
                 most, reward = action.most, action.bounty

@@ -1,9 +1,8 @@
 """The clocks of game and court, as a timekeeper drives them.  Pure.
 
 A challenger is late: ``timeoutChallengers``, for a bounty out of its bond.  The provider is late:
-``timeoutProvider``, which pays challengers alone, so it is made for them and for other interested
-parties.  Demanded data is withheld: the court's ``timeout``, for a bounty out of the provider's
-lock.  A claim fell: ``collect`` brings one's own bonds and fees back.
+``timeoutProvider``, or demanded data is withheld: the court's ``timeout``, for a bounty out of the
+provider's lock.  A claim fell: ``collect`` brings one's own bonds and fees back.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from typing import ClassVar, Final
 from keepers.policy import Policy
 from protocol.chain.book import JobRecord
 from protocol.chain.seats import MOST_CLOSED, Seat
-from protocol.spec.demands import WITHHELD_GAS
-from protocol.spec.dispute import CLOSE_GAS, Wait
+from protocol.spec.dispute import CLOSE_GAS, TIMEOUT_GAS, Wait
 
 
 class Late(Enum):
@@ -36,7 +34,8 @@ DEFEAT_EACH: Final = 30_000
 
 
 EXPOSE_GAS: Final = 560_000
-"""Gas that the court's ``timeout`` takes at most; a test measures it with challengers to pay."""
+"""Gas that ending a claim for its provider's lateness takes at most, in the game or in the court; a
+test measures both with challengers to pay."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,8 @@ class Turn(Seat):
     @property
     def bounty(self) -> int:
         """Wei for whoever ends the turn when it is over."""
-        if self.late is Late.PROVIDER:
-            return 0
-        return CLOSE_GAS * self.job.terms.deal.gas_price
+        gas = TIMEOUT_GAS if self.late is Late.PROVIDER else CLOSE_GAS
+        return gas * self.job.terms.deal.gas_price
 
     @property
     def parties(self) -> set[bytes | None]:
@@ -75,7 +73,7 @@ class Ask:
     @property
     def bounty(self) -> int:
         """Wei for whoever ends the claim when it is over."""
-        return WITHHELD_GAS * self.job.terms.deal.gas_price
+        return TIMEOUT_GAS * self.job.terms.deal.gas_price
 
     @property
     def parties(self) -> set[bytes | None]:
@@ -101,6 +99,8 @@ class Topple:
     job: JobRecord
     claim: bytes
     number: int
+    bounty: int
+    most: int | None
 
 
 @dataclass(frozen=True)
@@ -195,8 +195,11 @@ def _turns(
         # challenge is left to others: until they come, its bond may still come back.
         late = [turn for turn in due if turn.late is Late.CHALLENGER]
         moves += _defeats([t for t in late if t.challenge.challenger != me], fee, mine, policy)
-        if silent and _topples(of, mine, policy):
-            moves.append(Topple(silent[0].job, claim, silent[0].number))
+        if silent:
+            paid, most = _topples(silent[0], of, fee, mine, policy)
+            if paid:
+                first = silent[0]
+                moves.append(Topple(first.job, claim, first.number, first.bounty, most))
     return moves
 
 
@@ -214,11 +217,15 @@ def _defeats(late: Sequence[Turn], fee: int, mine: bool, policy: Policy) -> list
     return moves
 
 
-def _topples(of: Sequence[Turn], mine: bool, policy: Policy) -> bool:
-    """Whether the policy has a claim rejected, of which these are the live challenges: for its own
-    challenge, for an interest, or because it makes every due call."""
+def _topples(
+    turn: Turn, of: Sequence[Turn], fee: int, mine: bool, policy: Policy
+) -> tuple[bool, int | None]:
+    """Whether the policy has a claim rejected by this turn, of which ``of`` are the live
+    challenges, and for how much at most: ``mine`` at any cost."""
+    if mine:
+        return True, None
     parties = set[bytes | None]().union(*(turn.parties for turn in of))
-    return mine or policy.min_profit is None or bool(policy.interests & parties)
+    return policy.most(turn.bounty, EXPOSE_GAS, fee, parties)
 
 
 def pays(turn: Turn | Ask, board: Board, fee: int, me: bytes, policy: Policy) -> bool:
@@ -228,7 +235,7 @@ def pays(turn: Turn | Ask, board: Board, fee: int, me: bytes, policy: Policy) ->
     of = [other for other in board.turns if other.claim == turn.claim]
     mine = any(other.challenge.challenger == me for other in of)
     if turn.late is Late.PROVIDER:
-        return _topples(of, mine, policy)
+        return _topples(turn, of, fee, mine, policy)[0]
     if turn.challenge.challenger == me:
         return False
     gas = DEFEAT_GAS + DEFEAT_EACH

@@ -27,10 +27,11 @@ import {Illegality} from "./ILegalityReferee.sol";
 /// nobody. There is no cap on open demands: whoever withholds could fill it. `t <= deadline` is the
 /// provider's, `t > deadline` belongs to `timeout`: the claim falls with `Fault.Withheld`.
 ///
-/// Money: a demand brings `feeOf` in wei. The answer is paid from it at once, ANSWER_GAS and
-/// BYTE_GAS a byte shown at the job's gasPrice, the rest goes back. When the claim ends otherwise
+/// Money: a demand brings `feeOf` in wei. The answer is paid from it at once to the provider,
+/// whoever sent it: ANSWER_GAS and BYTE_GAS a byte shown, at twice the block's base fee (at most
+/// the job's gasPrice, at least the smallest that the market allows); the rest goes back. When the claim ends otherwise
 /// the whole fee comes back by `collect`. When it falls for an unanswered demand, whoever calls is
-/// paid WITHHELD_GAS and the earliest open demand's demander DEMAND_GAS, out of the provider's
+/// paid TIMEOUT_GAS and the earliest open demand's demander DEMAND_GAS, out of the provider's
 /// native lock and before all others; undefeated challengers are paid as for silence; of the reward
 /// the earliest of them gets the most and that demander a premium, or, without challengers, all. A
 /// third of the slashed stake burns, as always.
@@ -57,12 +58,14 @@ interface ICourt is IJudge, ICredits {
         uint256 deadline
     );
     /// @notice The demanded thing, in the struct of types/DemandProofs.sol that goes with the part.
-    /// `bytes_` of it are the thing itself; 0: it does not exist.
+    /// `bytes_` of it are the thing itself; 0: it does not exist. `paid` wei of the fee are the
+    /// provider's.
     event Answered(
         ClaimId indexed claimId,
         uint256 indexed number,
         address indexed caller,
         uint256 bytes_,
+        uint256 paid,
         bytes proof
     );
     /// @notice Demand `number` was not answered: the claim fell. `rewarded`: the earliest open one.

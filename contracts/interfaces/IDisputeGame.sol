@@ -48,10 +48,14 @@ import {IJudge} from "./IJudge.sol";
 ///
 /// Money: a challenge brings `bondOf`: wei for MAX_MOVES answers and the closing at the job's
 /// gasPrice, and TRACE_FACTOR * price in tokens while the claim is not open. Each answer is paid
-/// from the wei at once, to whoever answered. Of a defeated challenge's rest at least a fifth
-/// burns, the caller is paid CLOSE_GAS, the provider gets what remains. When the claim falls, all
-/// other bonds come back by `collect`; the earliest undefeated challenge, whoever sent the proof,
-/// gets the reward, MADE_WHOLE others their scheduled gas and a premium.
+/// from the wei at once, to the provider, whoever sent it: MOVE_GAS at twice the block's base fee
+/// (at most the job's gasPrice, at least the smallest that the market allows), so that a client
+/// cannot make a dispute dear to honest challengers. Of a defeated challenge's rest at least a
+/// fifth burns, the caller is paid CLOSE_GAS, the provider gets what remains. When the claim falls,
+/// all other bonds come back by `collect`, and the provider's lock pays: first, for silence, the
+/// caller TIMEOUT_GAS; then the challenge by which the claim fell its scheduled gas, a proof's
+/// included, wherever it is in the order; then others from the earliest on, nine challenges in all.
+/// The earliest undefeated one gets the reward, whoever sent the proof, the other eight a premium.
 /// `balance of this contract = bonds of live challenges + credits`, in each currency.
 ///
 /// The court ends a claim too (data withheld, an illegal job), by `end`: for the game it fell.
@@ -71,7 +75,14 @@ interface IDisputeGame is IJudge, ICredits {
         uint256 openBy
     );
     /// @notice The provider opened the claim: `nodes` are the topmost revealed level of its steps.
-    event Opened(ClaimId indexed claimId, uint256 indexed number, bytes32 root, bytes32[] nodes);
+    /// `fee`, here and below: wei that the challenge paid for the answer.
+    event Opened(
+        ClaimId indexed claimId,
+        uint256 indexed number,
+        bytes32 root,
+        bytes32[] nodes,
+        uint256 fee
+    );
     /// @notice The provider opened the operations of step `step - 1`, which leads to leaf `step`.
     /// `number`: the challenge that waited for it, or any that was live.
     event StepOpened(
@@ -79,13 +90,20 @@ interface IDisputeGame is IJudge, ICredits {
         uint256 indexed number,
         uint256 indexed step,
         bytes32 root,
-        bytes32[] nodes
+        bytes32[] nodes,
+        uint256 fee
     );
     /// @notice What is below the challenge's node.
-    event Revealed(ClaimId indexed claimId, uint256 indexed number, bytes32 node, bytes32[] nodes);
+    event Revealed(
+        ClaimId indexed claimId,
+        uint256 indexed number,
+        bytes32 node,
+        bytes32[] nodes,
+        uint256 fee
+    );
     /// @notice The bytes of the challenge's leaf.
     event BlockRevealed(
-        ClaimId indexed claimId, uint256 indexed number, bytes32 node, bytes data
+        ClaimId indexed claimId, uint256 indexed number, bytes32 node, bytes data, uint256 fee
     );
     /// @notice The challenger went down to node `index` at `level` of its tree.
     event Pointed(
@@ -267,7 +285,8 @@ interface IDisputeGame is IJudge, ICredits {
         bytes calldata proof
     ) external;
 
-    /// @notice The provider's clock ran out: the claim falls. Emits `ClaimFell`.
+    /// @notice The provider's clock ran out: the claim falls, TIMEOUT_GAS for the caller. Emits
+    /// `ClaimFell`.
     /// Reverts: `NotLive`, `WrongTerms`, `WrongTurn`, `TooEarly`.
     function timeoutProvider(ClaimId claimId, uint256 number, JobTerms calldata terms) external;
 

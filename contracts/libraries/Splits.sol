@@ -23,6 +23,19 @@ library Splits {
         uint256 bountyLeft;
     }
 
+    /// @dev Fills a line of a split, its wei as far as they go; what is left of these.
+    function line(Payout memory p, address to, uint256 token, uint256 native, uint256 left)
+        internal
+        pure
+        returns (uint256)
+    {
+        if (native > left) native = left;
+        (p.to, p.token, p.native) = (to, uint128(token), uint128(native));
+        unchecked {
+            return left - native;
+        }
+    }
+
     /// @dev A late provider loses LATE_BPS of its lock: a third, rounded up, burns, and so does
     /// what would give the client more than the price.
     function late(uint256 lock, uint256 price)

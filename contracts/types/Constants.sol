@@ -22,8 +22,12 @@ uint256 constant VOID_FEE_BPS = 1_000;
 /// @dev Building a trace may take this many times the work of the job.
 uint256 constant TRACE_FACTOR = 5;
 
-/// @dev Most lines in one split: the rewarded challenger, eight made whole, the prover, the caller.
+/// @dev Most lines in one split: nine challengers, the demander, the caller; and some room.
 uint256 constant MAX_PAYOUTS = 16;
+
+/// @dev An answer's gas is paid at most this many base fees of its block: a rise within the time of
+/// a transaction, and a tip.
+uint256 constant PRICE_FACTOR = 2;
 
 /// @dev Most bytes of locators that `post` or `commit` emits.
 uint256 constant MAX_LOCATORS = 4_096;

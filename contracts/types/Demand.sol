@@ -20,9 +20,6 @@ uint256 constant ANSWER_BYTES = 16_384;
 /// @dev Gas of opening a demand, repaid to the demander that is rewarded.
 uint256 constant DEMAND_GAS = 200_000;
 
-/// @dev Gas of ending a claim for an unanswered demand, paid to whoever does.
-uint256 constant WITHHELD_GAS = 600_000;
-
 /// @dev Gas of proving a job illegal, paid to whoever does.
 uint256 constant ILLEGAL_GAS = 2_000_000;
 

@@ -30,10 +30,13 @@ uint256 constant BUDGET_MOVES = 24;
 /// @dev Gas of opening a challenge, repaid when the claim falls.
 uint256 constant CHALLENGE_GAS = 300_000;
 
-/// @dev Gas of the largest proof, repaid to the rewarded challenger of a wrong claim.
+/// @dev Gas of the largest proof, repaid to the challenge by which a wrong claim falls.
 uint256 constant PROOF_GAS = 10_000_000;
 
-/// @dev Challengers beside the rewarded one that are made whole when a claim falls.
+/// @dev Gas of ending a claim for silence, or for withheld data, paid to whoever does.
+uint256 constant TIMEOUT_GAS = 600_000;
+
+/// @dev Challengers that are made whole when a claim falls, beside the first of them.
 uint256 constant MADE_WHOLE = 8;
 
 /// @dev Each of them gets one part in this many of the reward.

@@ -36,6 +36,7 @@ class Demanded(DemandEvent):
 class Answered(DemandEvent):
     caller: bytes
     shown: int
+    paid: int
     proof: bytes
 
 

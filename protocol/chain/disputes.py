@@ -53,6 +53,7 @@ class Challenged(GameEvent):
 class Opened(GameEvent):
     root: bytes
     nodes: tuple[bytes, ...]
+    fee: int
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,21 @@ class StepOpened(GameEvent):
     step: int
     root: bytes
     nodes: tuple[bytes, ...]
+    fee: int
 
 
 @dataclass(frozen=True)
 class Revealed(GameEvent):
     node: bytes
     nodes: tuple[bytes, ...]
+    fee: int
 
 
 @dataclass(frozen=True)
 class BlockRevealed(GameEvent):
     node: bytes
     data: bytes
+    fee: int
 
 
 @dataclass(frozen=True)

@@ -95,13 +95,13 @@ def _claim_event(name: str, v: Mapping[str, Any], place: Place) -> Event | None:
             who = raw_address(v["challenger"])
             return Challenged(*at, who, v["token"], v["native"], v["openBy"])
         case "Opened":
-            return Opened(*at, v["root"], tuple(v["nodes"]))
+            return Opened(*at, v["root"], tuple(v["nodes"]), v["fee"])
         case "StepOpened":
-            return StepOpened(*at, v["step"], v["root"], tuple(v["nodes"]))
+            return StepOpened(*at, v["step"], v["root"], tuple(v["nodes"]), v["fee"])
         case "Revealed":
-            return Revealed(*at, v["node"], tuple(v["nodes"]))
+            return Revealed(*at, v["node"], tuple(v["nodes"]), v["fee"])
         case "BlockRevealed":
-            return BlockRevealed(*at, v["node"], v["data"])
+            return BlockRevealed(*at, v["node"], v["data"], v["fee"])
         case "Pointed":
             return Pointed(*at, v["level"], v["index"], v["node"])
         case "Entered":
@@ -122,7 +122,7 @@ def _demand_event(name: str, v: Mapping[str, Any], at: tuple[Place, bytes, int])
             who, part = raw_address(v["demander"]), Part(v["part"])
             return Demanded(*at, who, part, v["item"], v["index"], v["deadline"])
         case "Answered":
-            return Answered(*at, raw_address(v["caller"]), v["bytes_"], v["proof"])
+            return Answered(*at, raw_address(v["caller"]), v["bytes_"], v["paid"], v["proof"])
         case "Withheld":
             return Withheld(*at, raw_address(v["caller"]), v["rewarded"])
         case "FeeCollected":

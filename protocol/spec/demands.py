@@ -15,7 +15,7 @@ from typing import Final
 
 from protocol.spec import answers
 from protocol.spec.answers import Answer, Part, Place
-from protocol.spec.dispute import PREMIUM_PARTS, Claim
+from protocol.spec.dispute import PREMIUM_PARTS, TIMEOUT_GAS, Claim
 from protocol.spec.errors import MoveRefused
 from protocol.spec.game import Game
 from protocol.spec.job import (
@@ -24,6 +24,7 @@ from protocol.spec.job import (
     Fault,
     GasSchedule,
     Payout,
+    answer_price,
     bounty_of,
     lock_of,
 )
@@ -47,9 +48,6 @@ ANSWER_BYTES: Final = 16_384
 
 DEMAND_GAS: Final = 200_000
 """Gas of opening a demand, repaid to the demander that is rewarded."""
-
-WITHHELD_GAS: Final = 600_000
-"""Gas of ending a claim for an unanswered demand."""
 
 ILLEGAL_GAS: Final = 2_000_000
 """Gas of proving a job illegal."""
@@ -114,7 +112,7 @@ def withheld_payouts(
     """Lines of a claim that fell for an unanswered demand: the challengers, as for silence, the
     caller, the earliest open demand's demander; the gas of the last two comes first."""
     lock, left = lock_of(deal, schedule)
-    bounty = min(WITHHELD_GAS * deal.gas_price, left)
+    bounty = min(TIMEOUT_GAS * deal.gas_price, left)
     left -= bounty
     repaid = min(DEMAND_GAS * deal.gas_price, left)
     left -= repaid
@@ -181,10 +179,10 @@ class Court:
         return docket.count
 
     def answer(
-        self, claim_id: bytes, part: Part, item: int, index: int, proof: Answer, who: bytes,
-        now: int,
-    ) -> int:  # fmt: skip
-        """Answer a demand; from anybody.  Raises ProofError where the referee reverts."""
+        self, claim_id: bytes, part: Part, item: int, index: int, proof: Answer, now: int
+    ) -> int:
+        """Answer a demand; from anybody, for the provider.  Raises ProofError where the referee
+        reverts."""
         c, docket = self._claim(claim_id), self.dockets[claim_id]
         number = docket.places.get((part, item, index))
         if number is None:
@@ -198,9 +196,10 @@ class Court:
             raise MoveRefused("WrongStatus")
         self._end(c, claim_id, number, DemandState.ANSWERED)
         c.holds -= 1
-        paid = paid_for(shown, c.terms.deal.gas_price)
-        self.credits[who] += paid
-        self.credits[d.demander] += fee_of(c.terms.deal) - paid
+        deal, game = c.terms.deal, self.game
+        paid = paid_for(shown, answer_price(deal, game.schedule, game.base_fee))
+        self.credits[c.provider] += paid
+        self.credits[d.demander] += fee_of(deal) - paid
         return shown
 
     def timeout(self, claim_id: bytes, number: int, who: bytes, now: int) -> None:

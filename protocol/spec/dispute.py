@@ -44,10 +44,13 @@ CHALLENGE_GAS: Final = 300_000
 """Gas of opening a challenge, repaid when the claim falls."""
 
 PROOF_GAS: Final = 10_000_000
-"""Gas of the largest proof, repaid to the rewarded challenger of a wrong claim."""
+"""Gas of the largest proof, repaid to the challenge by which a wrong claim falls."""
+
+TIMEOUT_GAS: Final = 600_000
+"""Gas of ending a claim for silence, or for withheld data, paid to whoever does."""
 
 MADE_WHOLE: Final = 8
-"""Challengers beside the rewarded one that are made whole when a claim falls."""
+"""Challengers that are made whole when a claim falls, beside the first of them."""
 
 PREMIUM_PARTS: Final = 32
 """Each of them gets one part in this many of the reward."""

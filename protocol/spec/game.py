@@ -21,6 +21,7 @@ from protocol.spec.dispute import (
     MOVE_GAS,
     PREMIUM_PARTS,
     PROOF_GAS,
+    TIMEOUT_GAS,
     Challenge,
     Claim,
     Outcome,
@@ -42,6 +43,7 @@ from protocol.spec.job import (
     Fault,
     GasSchedule,
     Payout,
+    answer_price,
     lock_of,
     trace_seconds,
 )
@@ -55,6 +57,8 @@ class Game:
 
     def __init__(self, schedule: GasSchedule) -> None:
         self.schedule = schedule
+        self.base_fee = 0
+        """Wei per gas, of the block in which the next move is made."""
         self.claims: dict[bytes, Claim] = {}
         self.challenges: dict[tuple[bytes, int], Challenge] = {}
         self.credits: defaultdict[bytes, tuple[int, int]] = defaultdict(lambda: (0, 0))
@@ -197,7 +201,7 @@ class Game:
             raise MoveRefused("WrongChildren", str(len(nodes)))
         c.steps_root = fold(nodes, fan_at(x.level))
         c.opened_at = now
-        self._charge(c, x, who)
+        self._charge(c, x)
         self._resolve(c, x)
 
     def open_step(
@@ -218,14 +222,12 @@ class Game:
             raise MoveRefused("WrongChildren", str(len(nodes)))
         c.steps[step] = (fold(nodes, trees.depth_of(len(nodes))), now)
         if asked or c.leaves == 2:
-            self._charge(c, x, who)
+            self._charge(c, x)
         if asked:
             self._pass(c, x, Wait.CHALLENGER, now)
 
-    def reveal(
-        self, claim_id: bytes, number: int, nodes: Sequence[bytes], who: bytes, now: int
-    ) -> None:
-        """What is below the node, without padding; from anybody."""
+    def reveal(self, claim_id: bytes, number: int, nodes: Sequence[bytes], now: int) -> None:
+        """What is below the node, without padding; from anybody, for the provider."""
         c, x = self._load(claim_id, number)
         self._check_turn(c, x, Wait.REVEAL, now)
         if x.level == 0:
@@ -234,12 +236,10 @@ class Game:
             raise MoveRefused("WrongChildren", str(len(nodes)))
         if fold(nodes, fan_at(x.level)) != x.node:
             raise MoveRefused("WrongNode")
-        self._answer(c, x, who, now)
+        self._answer(c, x, now)
 
-    def reveal_block(
-        self, claim_id: bytes, number: int, data: bytes, who: bytes, now: int
-    ) -> None:
-        """The 512 bytes of the leaf; from anybody."""
+    def reveal_block(self, claim_id: bytes, number: int, data: bytes, now: int) -> None:
+        """The 512 bytes of the leaf; from anybody, for the provider."""
         c, x = self._load(claim_id, number)
         self._check_turn(c, x, Wait.REVEAL, now)
         if x.level or x.count == 0:
@@ -250,7 +250,7 @@ class Game:
             raise MoveRefused("WrongNode")
         if x.index == x.count - 1 and any(data[x.last_bytes :]):
             raise MoveRefused("DirtyTail")
-        self._answer(c, x, who, now)
+        self._answer(c, x, now)
 
     # --- anybody ---------------------------------------------------------------------------------
 
@@ -276,12 +276,12 @@ class Game:
             raise MoveRefused("NotHere", f"{kind.name} at {x.tree.name}, level {x.level}")
         if not referee.judge(self._context(c, x), kind, proof):
             raise MoveRefused("ProvesNothing")
-        self._fall(claim_id, Fault.WRONG)
+        self._fall(claim_id, number, Fault.WRONG)
 
-    def timeout_provider(self, claim_id: bytes, number: int, now: int) -> None:
+    def timeout_provider(self, claim_id: bytes, number: int, who: bytes, now: int) -> None:
         """The provider's clock ran out: the claim falls."""
         self._load_late(claim_id, number, False, now)
-        self._fall(claim_id, Fault.SILENT)
+        self._fall(claim_id, number, Fault.SILENT, who)
 
     def timeout_challengers(
         self, claim_id: bytes, numbers: Sequence[int], who: bytes, now: int
@@ -306,7 +306,7 @@ class Game:
         """The court ends the claim; what its undefeated challenges are due."""
         c = self.claims[claim_id]
         c.fallen, c.holds = True, 0
-        return self._payouts(claim_id, Fault.WITHHELD)
+        return self._payouts(claim_id, 0, Fault.WITHHELD)
 
     # --- money -----------------------------------------------------------------------------------
 
@@ -314,10 +314,10 @@ class Game:
         old = self.credits[who]
         self.credits[who] = (old[0] + token, old[1] + native)
 
-    def _charge(self, c: Claim, x: Challenge, who: bytes) -> None:
-        fee = MOVE_GAS * c.terms.deal.gas_price
+    def _charge(self, c: Claim, x: Challenge) -> None:
+        fee = MOVE_GAS * answer_price(c.terms.deal, self.schedule, self.base_fee)
         x.native -= fee
-        self._credit(who, 0, fee)
+        self._credit(c.provider, 0, fee)
 
     def _defeat(self, claim_id: bytes, number: int, x: Challenge, who: bytes) -> None:
         c = self.claims[claim_id]
@@ -330,28 +330,35 @@ class Game:
         self._credit(c.provider, x.token - token, x.native - native - bounty)
         self._credit(who, 0, bounty)
 
-    def _fall(self, claim_id: bytes, fault: Fault) -> None:
+    def _fall(self, claim_id: bytes, number: int, fault: Fault, who: bytes | None = None) -> None:
         c = self.claims[claim_id]
         c.fallen, c.fault, c.holds = True, fault, 0
-        c.payouts = self._payouts(claim_id, fault)
+        c.payouts = self._payouts(claim_id, number, fault, who)
 
-    def _payouts(self, claim_id: bytes, fault: Fault) -> list[Payout]:
+    def _payouts(
+        self, claim_id: bytes, number: int, fault: Fault, who: bytes | None = None
+    ) -> list[Payout]:
         c = self.claims[claim_id]
         deal = c.terms.deal
         lock, left = lock_of(deal, self.schedule)
         reward = lock // REWARD_PARTS
-        numbers = c.numbers[: MADE_WHOLE + 1]
         premium = reward // PREMIUM_PARTS
-        lines = []
-        for k, number in enumerate(numbers):
-            x = self.challenges[claim_id, number]
+        lines, last = [], []
+        if who is not None:
+            due = min(TIMEOUT_GAS * deal.gas_price, left)
+            left -= due
+            last.append(Payout(who, 0, due))
+        first = [number] if number else []
+        numbers = [*first, *(n for n in c.numbers if n != number)][: MADE_WHOLE + 1]
+        for k, one in enumerate(numbers):
+            x = self.challenges[claim_id, one]
             gas = CHALLENGE_GAS + (PROOF_GAS if k == 0 and fault is Fault.WRONG else 0)
             due = 2 * (native_bond(deal.gas_price) - x.native) + gas * deal.gas_price
             due = min(due, left)
             left -= due
-            token = premium if k else reward - premium * (len(numbers) - 1)
+            token = reward - premium * (len(numbers) - 1) if one == c.numbers[0] else premium
             lines.append(Payout(x.challenger, token, due))
-        return lines
+        return [*lines, *last]
 
     # --- state -----------------------------------------------------------------------------------
 
@@ -381,7 +388,7 @@ class Game:
             at = c.steps[x.step][1]
             # What was opened for others, or unasked, is no answer after this challenge's clock.
             if at <= self._deadline(c, x):
-                x.wait, x.since = Wait.CHALLENGER, at
+                self._pass(c, x, Wait.CHALLENGER, at)
 
     def _deadline(self, c: Claim, x: Challenge) -> int:
         if x.wait is Wait.OPENING:
@@ -398,8 +405,8 @@ class Game:
             x.provider_budget -= over
         x.wait, x.since = following, now
 
-    def _answer(self, c: Claim, x: Challenge, who: bytes, now: int) -> None:
-        self._charge(c, x, who)
+    def _answer(self, c: Claim, x: Challenge, now: int) -> None:
+        self._charge(c, x)
         x.known = True
         self._pass(c, x, Wait.CHALLENGER, now)
 

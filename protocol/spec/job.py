@@ -31,6 +31,9 @@ REWARD_PARTS: Final = 3
 VOID_FEE_BPS: Final = 1_000
 """Part of the price that a provider gets when a job is voided before it committed."""
 
+PRICE_FACTOR: Final = 2
+"""An answer's gas is paid at most this many base fees of its block."""
+
 TRACE_FACTOR: Final = 5
 """Building a trace may take this many times the work of the job."""
 
@@ -319,6 +322,7 @@ class GasSchedule:
     """The part of a deployment's limits that prices locks and bounties."""
 
     min_lock: int
+    min_gas_price: int
     dispute_gas: int
     close_gas: int
     late_gas: int
@@ -333,6 +337,11 @@ def lock_of(deal: Deal, schedule: GasSchedule) -> tuple[int, int]:
 def bounty_of(deal: Deal, schedule: GasSchedule) -> int:
     """What posting adds in wei for the call that ends the job."""
     return schedule.close_gas * deal.gas_price
+
+
+def answer_price(deal: Deal, schedule: GasSchedule, base_fee: int) -> int:
+    """Wei that a unit of an answer's gas is paid in a block of this base fee."""
+    return min(deal.gas_price, max(schedule.min_gas_price, PRICE_FACTOR * base_fee))
 
 
 def trace_seconds(work_ms: int) -> int:

@@ -40,7 +40,9 @@ class Limits:
     @property
     def schedule(self) -> GasSchedule:
         """The part that prices locks and bounties."""
-        return GasSchedule(self.min_lock, self.dispute_gas, self.close_gas, self.late_gas)
+        return GasSchedule(
+            self.min_lock, self.min_gas_price, self.dispute_gas, self.close_gas, self.late_gas
+        )
 
     def values(self) -> tuple[int, ...]:
         """All values in the order of the Solidity struct."""
@@ -68,7 +70,7 @@ DEVNET: Final = Limits(
     max_lock=10**6 * 10**18,
     min_stake_bps=10_000,
     max_stake_bps=1_000_000,
-    min_gas_price=GWEI // 10,
+    min_gas_price=GWEI,
     max_gas_price=1_000 * GWEI,
     max_attempts=10,
     dispute_gas=15_000_000,

@@ -20,6 +20,14 @@ from protocol.spec.strategy import (
     RevealBlock,
 )
 
+CALLED = frozenset(
+    {"challenge", "point", "enter", "open", "open_step", "timeout_provider", "timeout_challengers"}
+)
+"""Moves of the twin for which it matters who makes them."""
+
+NOBODY = b"\x77" * 20
+"""Whoever makes a move that anybody may make."""
+
 
 class Table:
     """Passes moves to the twin and remembers what was revealed.  One second passes a move."""
@@ -29,6 +37,7 @@ class Table:
         self.claim_id = claim_id
         self.now = now
         self.moves = 0
+        self.anybody = NOBODY
         self.prover: Prover | None = None
         self.preimages: dict[bytes, tuple[bytes, ...]] = {}
         self.blocks: dict[bytes, bytes] = {}
@@ -43,7 +52,7 @@ class Table:
     def move(self, name: str, *arguments: Any, who: bytes | None = None) -> Any:
         """One move of the twin; the number of the challenge comes first, if the move has one."""
         self.now += 1
-        extra = {} if who is None else {"who": who}
+        extra = {"who": self.anybody if who is None else who} if name in CALLED else {}
         result = getattr(self.game, name)(self.claim_id, *arguments, **extra, now=self.now)
         self.moves += 1
         return result

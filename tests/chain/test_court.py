@@ -204,12 +204,12 @@ def demanded(number: int = 1) -> Demanded:
 
 def test_follow__demands_in_order__are_told() -> None:
     docket = Docket(CLAIM, bytes(32))
-    for event in (demanded(), demanded(2), Answered(PLACE, CLAIM, 1, WHO, 5, b"proof")):
+    for event in (demanded(), demanded(2), Answered(PLACE, CLAIM, 1, WHO, 5, 6, b"proof")):
         docket = follow(docket, event)
     first = docket.demand(1)
     assert first == DemandRecord(
         1, WHO, Part.TEMPLATE, 1, 0, 900, PLACE, DemandState.ANSWERED,
-        Answered(PLACE, CLAIM, 1, WHO, 5, b"proof"),
+        Answered(PLACE, CLAIM, 1, WHO, 5, 6, b"proof"),
     )  # fmt: skip
     assert [d.number for d in docket.open] == [2]
     docket = follow(docket, Withheld(PLACE, CLAIM, 2, WHO, 2))
@@ -223,8 +223,8 @@ def test_follow__demands_in_order__are_told() -> None:
     [
         (demanded(2),),
         (demanded(), demanded()),
-        (Answered(PLACE, CLAIM, 1, WHO, 5, b""),),
-        (demanded(), *[Answered(PLACE, CLAIM, 1, WHO, 5, b"")] * 2),
+        (Answered(PLACE, CLAIM, 1, WHO, 5, 6, b""),),
+        (demanded(), *[Answered(PLACE, CLAIM, 1, WHO, 5, 6, b"")] * 2),
         (demanded(), FeeCollected(PLACE, CLAIM, 1, WHO, 5), Withheld(PLACE, CLAIM, 1, WHO, 1)),
     ],
 )

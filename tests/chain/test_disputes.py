@@ -40,6 +40,7 @@ ME, OTHER = b"\x0a" * 20, b"\x0b" * 20
 ROWS = [keccak256(bytes([k])) for k in range(64)]
 ROOT = fold(ROWS[:2], 1)
 BLOCK = bytes(range(256)) * 2
+FEE = 7
 
 
 class Story(JobStory):
@@ -53,7 +54,7 @@ class Story(JobStory):
         return self.game(Challenged, number, who, 50, 60, 2000)
 
     def opened(self, number: int = 1) -> Story:
-        return self.game(Opened, number, ROOT, tuple(ROWS[:2]))
+        return self.game(Opened, number, ROOT, tuple(ROWS[:2]), FEE)
 
     def dispute(self) -> Dispute:
         return Book(self.events).disputes[CLAIM]
@@ -70,14 +71,14 @@ def whole() -> Story:
     operations = fold(ROWS[2:5], 2)
     story = committed().challenged().challenged(2, OTHER).opened(2)
     story.game(Pointed, 1, 0, 1, ROWS[1])
-    story.game(StepOpened, 1, 1, operations, tuple(ROWS[2:5]))
+    story.game(StepOpened, 1, 1, operations, tuple(ROWS[2:5]), FEE)
     story.game(Entered, 1, Tree.OPERATIONS, operations, 3)
     story.game(Pointed, 1, 0, 2, ROWS[4])
     story.game(Entered, 1, Tree.OPERATION_BLOCKS, ROWS[4], 300)
     story.game(Pointed, 1, 4, 3, fold(ROWS[:16], 4))
-    story.game(Revealed, 1, fold(ROWS[:16], 4), tuple(ROWS[:16]))
+    story.game(Revealed, 1, fold(ROWS[:16], 4), tuple(ROWS[:16]), FEE)
     story.game(Pointed, 1, 0, 50, keccak256(BLOCK))
-    story.game(BlockRevealed, 1, keccak256(BLOCK), BLOCK)
+    story.game(BlockRevealed, 1, keccak256(BLOCK), BLOCK, FEE)
     story.game(Defeated, 2, BOB, 50, 40)
     story.game(ClaimFell, 1, OTHER, Fault.WRONG)
     return story.game(Collected, 1, ME, 50, 30)
@@ -145,14 +146,16 @@ def test_follow__challenge_left_out__is_broken() -> None:
 def test_follow__opened_twice__is_broken() -> None:
     assert "opened before" in broken(committed().challenged().opened().opened())
     story = committed().challenged().opened()
-    story.game(StepOpened, 1, 1, HALTED, (HALTED,)).game(StepOpened, 1, 1, ROOT, tuple(ROWS[:2]))
+    story.game(StepOpened, 1, 1, HALTED, (HALTED,), 0).game(
+        StepOpened, 1, 1, ROOT, tuple(ROWS[:2]), 0
+    )
     assert "step 1 was opened before" in broken(story)
 
 
 def test_follow__nodes_of_another_root__are_broken() -> None:
-    story = committed().challenged().game(Opened, 1, ROOT, tuple(ROWS[1:3]))
+    story = committed().challenged().game(Opened, 1, ROOT, tuple(ROWS[1:3]), FEE)
     assert "do not hash to" in broken(story)
-    story = committed().challenged().opened().game(BlockRevealed, 1, ROWS[0], BLOCK)
+    story = committed().challenged().opened().game(BlockRevealed, 1, ROWS[0], BLOCK, FEE)
     assert "another hash" in broken(story)
 
 
@@ -201,22 +204,22 @@ def test_preimages__node_at_two_heights__keeps_the_deeper_showing() -> None:
     for shown in ((deep, flat), (flat, deep)):
         story = committed().challenged().opened()
         for nodes in shown:
-            story.game(Revealed, 1, node, nodes)
+            story.game(Revealed, 1, node, nodes, FEE)
         assert story.dispute().preimages[node] == deep
 
 
 def test_preimages__second_step_of_the_same_root__hides_nothing() -> None:
     node = fold(ROWS[:5], 3)
     story = committed().challenged().opened()
-    story.game(StepOpened, 1, 1, node, tuple(ROWS[:5]))
-    story.game(StepOpened, 1, 2, node, (node,))
+    story.game(StepOpened, 1, 1, node, tuple(ROWS[:5]), 0)
+    story.game(StepOpened, 1, 2, node, (node,), 0)
     assert story.dispute().preimages[node] == tuple(ROWS[:5])
     assert story.dispute().known.operations == {1: node, 2: node}
 
 
 def test_step__opened_with_nothing_below__shows_nothing() -> None:
     story = committed().challenged().opened()
-    story.game(StepOpened, 1, 1, ZERO, ()).game(StepOpened, 1, 2, HALTED, (HALTED,))
+    story.game(StepOpened, 1, 1, ZERO, (), 0).game(StepOpened, 1, 2, HALTED, (HALTED,), 0)
     assert set(story.dispute().preimages) == {ROOT}
 
 

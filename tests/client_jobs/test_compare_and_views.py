@@ -62,7 +62,7 @@ def test_first_difference__views_and_strides__are_compared_by_value() -> None:
 
 # --- views ---------------------------------------------------------------------------------------
 
-SCHEDULE = GasSchedule(10, 100, 7, 5)
+SCHEDULE = GasSchedule(10, 1, 100, 7, 5)
 DEAL = Deal(b"\1" * 20, 0, bytes(32), 50, 50, 0, 20_000, 3, 1000, 2, 60, 60, 60, 60)
 NONE = bytes(32)
 PLACE = Place(1, 0, NONE, NONE, 1000)

@@ -26,13 +26,13 @@ from client.turns import seconds_left
 from protocol.chain.demands import Docket
 from protocol.chain.disputes import ClaimFell, Dispute, Pointed, Stop
 from protocol.chain.receipts import Sent
-from protocol.spec.dispute import CLOSE_GAS, MOVE_GAS, Wait
+from protocol.spec.dispute import CLOSE_GAS, Wait
 from protocol.spec.job import DEAD, Fault
 from protocol.spec.referee import Proof
 from protocol.spec.trace import Tree
 from protocol.spec.types import DType
 from tests.chain.test_book import ALICE, BOB, JOB
-from tests.chain.test_disputes import CLAIM, ME, OTHER, ROOT, ROWS, Story, committed, whole
+from tests.chain.test_disputes import CLAIM, FEE, ME, OTHER, ROOT, ROWS, Story, committed, whole
 from tests.game.world import DEAL, case
 
 TASK = case("mlp").task(b"G" * 20, bytes(32))
@@ -230,11 +230,11 @@ def test_seconds_left__slow_moves__leave_less_for_the_next() -> None:
 def test_money__whole_story__adds_up_to_what_the_contracts_still_hold() -> None:
     d = whole().dispute()
     deal = replace(DEAL, gas_price=0)
-    callers = {event.place.tx: BOB for event in whole().events}
-    lines = money(d, NOTHING, deal, True, None, callers)
+    lines = money(d, NOTHING, deal, True, None)
     told = [(line.who, line.what, line.token, line.native) for line in lines]
     assert told == [
         (ME, "bond 1", -50, -60),
+        (ALICE, "answers", 0, 4 * FEE),
         (ME, "bonds back", 50, 30),
         (OTHER, "bond 2", -50, -60),
         (ALICE, "rest of defeated bonds", 40, 32),
@@ -242,12 +242,11 @@ def test_money__whole_story__adds_up_to_what_the_contracts_still_hold() -> None:
     ]
 
 
-def test_money__answers_and_closings__are_paid_from_bonds_to_who_called() -> None:
+def test_money__answers_and_closings__are_paid_from_bonds() -> None:
     d = whole().dispute()
     deal = replace(DEAL, gas_price=1)
-    callers = {event.place.tx: BOB for event in whole().events}
-    lines = {(x.who, x.what): x for x in money(d, NOTHING, deal, True, None, callers)}
-    assert lines[BOB, "answers"].native == 4 * MOVE_GAS
+    lines = {(x.who, x.what): x for x in money(d, NOTHING, deal, True, None)}
+    assert lines[ALICE, "answers"].native == 4 * FEE
     assert lines[BOB, "closing"].native == CLOSE_GAS
 
 

@@ -72,6 +72,8 @@ def test_deploy__game_that_is_not_the_next_contract__fails(world: Market) -> Non
         ("windowSeconds", {"min_window_seconds": 0}),
         ("moveSeconds", {"max_move_seconds": 0}),
         ("workMs", {"max_work_ms": 2**48}),
+        ("clock", {"max_work_ms": 2**40}),
+        ("clock", {"max_move_seconds": 2**28}),
         ("lock", {"min_lock": 0}),
         ("stakeBps", {"min_stake_bps": 0}),
         ("gasPrice", {"min_gas_price": 0}),

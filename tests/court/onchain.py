@@ -41,9 +41,9 @@ class CourtTable(ChainTable):
 
     def __init__(
         self, world: Market, of: Case, claimed: Trace, *, nonce: int = 1,
-        before: CourtTable | None = None,
+        before: CourtTable | None = None, **deal: Any,
     ) -> None:  # fmt: skip
-        super().__init__(world, of, claimed, nonce=nonce)
+        super().__init__(world, of, claimed, nonce=nonce, **deal)
         self.of = of
         self.jobs: list[JobTerms] = [] if before is None else before.jobs
         self.jobs.append(self.terms)
@@ -68,21 +68,18 @@ class CourtTable(ChainTable):
         """The truth, or ``proof``; the bytes that it shows."""
         self.now = max(self.now, self._chain_time()) + 1
         given = proof or answerer_of(self.of).answer(part, item, index)
-        shown = self.court.answer(self.claim_id, part, item, index, given, who, self.now)
+        self.game.base_fee = self.base_fee or 0
+        shown = self.court.answer(self.claim_id, part, item, index, given, self.now)
         receipt = self._send("answer", part, item, index, given, who=who)
         event = receipt.events["Answered"]
         assert event["bytes_"] == shown
+        assert event["paid"] == (250_000 + 50 * shown) * self.price()
         assert bytes.fromhex(str(event["proof"])[2:]) == encoded(given)
         # What an answer costs is paid for.
         gas = int(receipt.gas_used)
-        assert gas * self.terms.deal.gas_price <= self.paid(receipt), (part.name, gas)
+        assert gas * self.price() <= event["paid"], (part.name, gas)
         self.gas.append((f"answer {part.name}", gas))
         return shown
-
-    def paid(self, receipt: Any) -> int:
-        """What the answer of the receipt was paid."""
-        shown = int(receipt.events["Answered"]["bytes_"])
-        return (250_000 + 50 * shown) * self.terms.deal.gas_price
 
     def timeout(self, number: int, *, who: bytes) -> Any:
         self.now = max(self.now, self._chain_time()) + 1
@@ -109,7 +106,7 @@ class CourtTable(ChainTable):
     def refused_call(self, name: str, *arguments: Any, who: bytes) -> str:
         """Twin and contract refuse, for the same reason."""
         at = max(self.now, self._chain_time()) + 1
-        extra = {"collect": (), "proveIllegal": (who,)}.get(name, (who, at))
+        extra = {"collect": (), "answer": (at,), "proveIllegal": (who,)}.get(name, (who, at))
         twin = getattr(self.court, {"proveIllegal": "prove_illegal"}.get(name, name))
         with pytest.raises(MoveRefused) as caught:
             twin(self.claim_id, *arguments, *extra)
@@ -127,8 +124,7 @@ class CourtTable(ChainTable):
 
     def _call(self, name: str, *arguments: Any, who: bytes) -> Any:
         options: dict[str, Any] = {"from": self.accounts[who]}
-        if self.now > self._chain_time():
-            self.world.at(self.now)
+        self.next_block()
         court, terms = self.world.court, terms_tuple(self.terms)
         if name == "collect":
             return court.collect(self.claim_id, *arguments, options)

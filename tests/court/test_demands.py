@@ -8,9 +8,10 @@ import pytest
 
 from protocol.spec import trees
 from protocol.spec.answers import RUN_BLOCKS, Answer, Part, TensorAnswer
-from protocol.spec.demands import DEMAND_SECONDS, fee_of
+from protocol.spec.demands import ANSWER_GAS, BYTE_GAS, DEMAND_SECONDS, fee_of
 from protocol.spec.errors import ProofError
 from protocol.spec.job import JobStatus
+from protocol.spec.limits import GWEI
 from tests.actors import liars
 from tests.actors.case import Case
 from tests.contracts.market import Market, address, terms_tuple
@@ -36,6 +37,22 @@ PIECES = {
 """A place that exists in ``mlp``, for each part."""
 
 
+@pytest.mark.parametrize(("base_fee", "price"), [(0, 1), (3, 6), (30, 20)])
+def test_answer__dear_terms__is_paid_twice_the_base_fee_to_the_provider(
+    world: Market, base_fee: int, price: int
+) -> None:
+    """In gwei: at least the market's smallest, at most the terms'.  The rest goes back."""
+    of = case("mlp")
+    table = CourtTable(world, of, of.truth, gas_price=20 * GWEI)
+    keeper, provider = address(world.keeper), address(world.provider)
+    table.base_fee = base_fee * GWEI
+    table.demand(Part.OUTPUT, who=keeper)
+    shown = table.answer(Part.OUTPUT, who=address(world.rival))
+    paid = (ANSWER_GAS + BYTE_GAS * shown) * price * GWEI
+    assert table.court.credits[provider] == paid
+    assert table.court.credits[keeper] == fee_of(table.terms.deal) - paid
+
+
 @pytest.mark.parametrize("part", [*PIECES, Part.INPUT_DECL], ids=lambda part: part.name)
 def test_answer__each_part__is_shown_paid_and_emitted(world: Market, part: Part) -> None:
     table = CourtTable(world, case("mlp"), case("mlp").truth)
@@ -46,7 +63,9 @@ def test_answer__each_part__is_shown_paid_and_emitted(world: Market, part: Part)
     assert shown > 0
     fee = fee_of(table.terms.deal)
     paid = (250_000 + 50 * shown) * 10**9
-    assert world.owed(world.rival, world.court) == (0, paid)
+    # Whoever sends it: a copy sent ahead of the provider's own earns nothing.
+    assert world.owed(world.rival, world.court) == (0, 0)
+    assert world.owed(world.provider, world.court) == (0, paid)
     assert world.owed(world.keeper, world.court) == (0, fee - paid)
     assert table.claim.holds == 0
     assert table.refused_call("timeout", number, who=keeper) == "NotOpen"
@@ -151,7 +170,7 @@ def test_answer__other_bytes_or_another_place__is_refused_by_both(world: Market)
     assert isinstance(good, TensorAnswer)
     for name, bad in broken(good, of).items():
         with pytest.raises(ProofError):
-            table.court.answer(table.claim_id, Part.INPUT, 0, 0, bad, provider, table.now)
+            table.court.answer(table.claim_id, Part.INPUT, 0, 0, bad, table.now)
         with pytest.raises(world.brownie.exceptions.VirtualMachineError) as caught:
             table._call("answer", Part.INPUT, 0, 0, bad, who=provider)
         assert str(caught.value.revert_msg), name
@@ -334,7 +353,7 @@ def test_hundred_demands__one_provider_answers_in_order__is_never_late(world: Ma
         now = start + (answered + 1) * DEMAND_SECONDS
         table, place = asked[answered]
         proof = answerer_of(of).answer(*place)
-        table.court.answer(table.claim_id, *place, proof, provider, now)
+        table.court.answer(table.claim_id, *place, proof, now)
         table.now = now
         table._call("answer", *place, proof, who=provider)
         answered += 1

@@ -12,8 +12,8 @@ from protocol.spec.demands import (
     BYTE_GAS,
     DEMAND_GAS,
     ILLEGAL_GAS,
-    WITHHELD_GAS,
 )
+from protocol.spec.dispute import TIMEOUT_GAS
 from tests.court.gas import SNAPSHOT, figures
 
 pytestmark = pytest.mark.chain
@@ -28,7 +28,7 @@ def test_court__every_call__costs_what_git_says_and_less_than_it_is_paid() -> No
     assert got["bytes"] == wanted["bytes"]
     assert max(got["bytes"].values()) <= 24_576
     paid = {
-        "demand": DEMAND_GAS, "timeout": WITHHELD_GAS, "proveIllegal": ILLEGAL_GAS,
+        "demand": DEMAND_GAS, "timeout": TIMEOUT_GAS, "proveIllegal": ILLEGAL_GAS,
         "answer": ANSWER_GAS,
     }  # fmt: skip
     for name, gas in got["gas"].items():

@@ -8,8 +8,8 @@ import pytest
 
 from protocol.spec import trees
 from protocol.spec.answers import Part
-from protocol.spec.demands import DEMAND_GAS, ILLEGAL_GAS, WITHHELD_GAS, fee_of
-from protocol.spec.dispute import native_bond
+from protocol.spec.demands import DEMAND_GAS, ILLEGAL_GAS, fee_of
+from protocol.spec.dispute import TIMEOUT_GAS, native_bond
 from protocol.spec.job import Fault, JobStatus
 from tests.actors import liars
 from tests.actors.challenger import Challenger, play
@@ -65,8 +65,8 @@ def test_timeout__garbage_result__is_withheld_slashed_and_reopened(world: Market
     assert (world.status(table.terms), table.claim.fault) == (JobStatus.OPEN, Fault.WITHHELD)
     lock, _ = world.lock(table.terms)
     assert world.owed(world.keeper, world.registry) == (lock // 3, DEMAND_GAS * GWEI)
-    assert world.owed(world.rival, world.registry) == (0, WITHHELD_GAS * GWEI)
-    assert int(receipt.gas_used) <= WITHHELD_GAS
+    assert world.owed(world.rival, world.registry) == (0, TIMEOUT_GAS * GWEI)
+    assert int(receipt.gas_used) <= TIMEOUT_GAS
     assert world.registry.providerOf(world.provider)[7] == 1
     assert table.refused_call("timeout", number, who=rival) == "WrongStatus"
     table.collect_fees([number], who=rival)
@@ -103,7 +103,7 @@ def test_timeout__several_open__the_earliest_demander_is_rewarded(world: Market)
     table.timeout(third, who=who[2])
     lock, _ = world.lock(table.terms)
     assert world.owed(world.keeper, world.registry)[0] == lock // 3
-    assert world.owed(world.stranger, world.registry) == (0, WITHHELD_GAS * GWEI)
+    assert world.owed(world.stranger, world.registry) == (0, TIMEOUT_GAS * GWEI)
     table.collect_fees([second], who=who[0])
     table.collect_fees([third, first], who=who[0])
     assert table.court.queues[table.claim.provider].open == 0

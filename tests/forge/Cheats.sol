@@ -4,6 +4,7 @@ pragma solidity ^0.8.24;
 /// @notice Forge's cheat codes for time, money and callers.
 interface Cheats {
     function warp(uint256 time) external;
+    function fee(uint256 baseFee) external;
     function deal(address account, uint256 balance) external;
     function prank(address sender) external;
     function expectRevert(bytes calldata error) external;

@@ -36,15 +36,17 @@ abstract contract GameDemands is GamePlayers {
             uint24 n = court.docketOf(c.id).head;
             if (block.timestamp > court.demandOf(c.id, n).deadline) continue;
             address who = _people[(seed >> 8) % 9];
-            (, uint128 before) = court.credit(who);
-            uint256 shown = (seed >> 16) % 20_000;
             address his = court.demandOf(c.id, n).demander;
+            (, uint128 before) = court.credit(c.provider);
+            (, uint128 hisBefore) = court.credit(his);
+            uint256 shown = (seed >> 16) % 20_000;
             _show(c, n, who, shown);
             if (shown > 16_384) shown = 16_384;
-            uint256 paid = (250_000 + 50 * shown) * c.terms.deal.gasPrice;
-            if (his == who) paid = court.feeOf(c.terms.deal);
-            (, uint128 after_) = court.credit(who);
+            uint256 paid = (250_000 + 50 * shown) * priceOf(c.terms.deal);
+            (, uint128 after_) = court.credit(c.provider);
             isEqual("GAME-SHOWN", after_ - before, paid);
+            (, after_) = court.credit(his);
+            isEqual("GAME-SHOWN rest", after_ - hisBefore, court.feeOf(c.terms.deal) - paid);
             return;
         }
     }
@@ -130,7 +132,7 @@ abstract contract GameDemands is GamePlayers {
         cheats.prank(c.provider);
         game.openStep(c.id, p.number, step, one);
         (, uint128 after_) = game.credit(c.provider);
-        uint256 paid = c.steps == 1 ? 120_000 * uint256(c.terms.deal.gasPrice) : 0;
+        uint256 paid = c.steps == 1 ? 120_000 * priceOf(c.terms.deal) : 0;
         isEqual("GAME-PAID unasked", after_ - before, paid);
         accepted[Call.OPEN_UNASKED]++;
     }

@@ -114,12 +114,12 @@ contract GameHandler is GameDemands {
         Challenge memory x = _challenge(p);
         bool late = block.timestamp > game.deadlineOf(c.id, p.number);
         address who = seed % 2 == 0 ? c.provider : _people[seed % 9];
-        (, uint128 before) = game.credit(who);
+        (, uint128 before) = game.credit(c.provider);
         uint256 reveals = accepted[Call.REVEAL] + accepted[Call.REVEAL_BLOCK];
         if (late || !_answer(c, p.number, x, who)) return;
         if (accepted[Call.REVEAL] + accepted[Call.REVEAL_BLOCK] == reveals) return;
-        (, uint128 now_) = game.credit(who);
-        isEqual("GAME-PAID", now_ - before, 120_000 * c.terms.deal.gasPrice);
+        (, uint128 now_) = game.credit(c.provider);
+        isEqual("GAME-PAID", now_ - before, 120_000 * priceOf(c.terms.deal));
     }
 
     /// @notice A challenger moves.
@@ -147,7 +147,7 @@ contract GameHandler is GameDemands {
         _advance(game.deadlineOf(c.id, p.number) + 1);
         if (!_isLive(p) || _challenge(p).wait == Wait.CHALLENGER) return;
         if (block.timestamp <= game.deadlineOf(c.id, p.number)) return;
-        uint256[] memory owed = _owed(c);
+        uint256[] memory owed = _owed(c, p.number, address(this));
         game.timeoutProvider(c.id, p.number, c.terms);
         _checkFall(c, owed);
         accepted[Call.TIMEOUT_PROVIDER]++;

@@ -206,7 +206,7 @@ abstract contract GamePlayers is GameWorld {
                 linkTo(c, x.step - 1), stateAt(c, x.step - 1), operationAt(c, x.step)
             );
         }
-        uint256[] memory before = _owed(c);
+        uint256[] memory before = _owed(c, p.number, address(0));
         try game.prove(c.id, p.number, c.terms, kind, proof) {
             accepted[Call.PROVE]++;
             _checkFall(c, before);
@@ -222,44 +222,72 @@ abstract contract GamePlayers is GameWorld {
 
     // --- the end of a claim -------------------------------------------------------------------
 
-    /// @dev GAME-REWARD: what a fall should add to everybody's tokens in the registry: a third of
-    /// the lock to the earliest undefeated challenger, less a 32nd of that for each of at most
-    /// eight others; a third, rounded up, burns; the client has the rest.
-    function _owed(Claimed storage c) internal view returns (uint256[] memory owed) {
-        owed = new uint256[](_people.length);
-        for (uint256 i; i < owed.length; ++i) {
-            (uint128 t,) = registry.credit(_people[i]);
-            owed[i] = t;
-        }
+    /// @dev GAME-REWARD, GAME-WHOLE: what a fall should make of everybody's tokens in the registry,
+    /// and behind them of everybody's wei. Tokens: a third of the lock to the earliest undefeated
+    /// challenger, less a 32nd of that for each of at most eight others; a third, rounded up,
+    /// burns; the client has the rest. Wei: the `caller` of a timeout, then the challenge `number`,
+    /// a proof of its included, then the others in order.
+    function _owed(Claimed storage c, uint256 number, address caller)
+        internal
+        view
+        returns (uint256[] memory owed)
+    {
+        owed = _credits();
         ClaimRecord memory r = game.claimOf(c.id);
-        (uint256 lock,) = lockOf(c.terms.deal);
-        uint256 reward = lock / 3;
-        uint256 rest = lock - reward - (lock + 2) / 3;
-        uint256 first;
-        uint256 premium = reward / 32;
-        uint256 lines;
-        for (uint24 n = 1; n <= r.count && lines < 9; ++n) {
-            Challenge memory x = game.challengeOf(c.id, n);
-            if (x.outcome != Outcome.LIVE) continue;
-            uint256 who = _indexOf(x.challenger);
-            if (lines++ == 0) {
-                first = who;
-            } else {
-                owed[who] += premium;
-                reward -= premium;
-            }
-        }
-        owed[first] += reward;
+        (uint256 lock, uint256 left) = lockOf(c.terms.deal);
+        uint256 gasPrice = c.terms.deal.gasPrice;
         owed[_indexOf(DEAD)] += (lock + 2) / 3;
-        owed[_indexOf(c.terms.deal.client)] += rest;
+        owed[_indexOf(c.terms.deal.client)] += lock - lock / 3 - (lock + 2) / 3;
+        if (caller != address(0)) {
+            owed[_people.length + _indexOf(caller)] += 600_000 * gasPrice;
+            left -= 600_000 * gasPrice;
+        }
+        left = _makeWhole(owed, c, number, left, caller == address(0) ? 10_300_000 : 300_000);
+        uint256 lines = 1;
+        for (uint24 n = 1; n <= r.count && lines < 9; ++n) {
+            if (n == number || game.challengeOf(c.id, n).outcome != Outcome.LIVE) continue;
+            left = _makeWhole(owed, c, n, left, 300_000);
+            ++lines;
+        }
+        address first = game.challengeOf(c.id, r.head).challenger;
+        // Each has a premium; the first has what they leave, instead.
+        owed[_indexOf(first)] += lock / 3 - lines * (lock / 3 / 32);
+    }
+
+    /// @dev A premium, and scheduled gas as far as `left` goes: twice what answers cost, and
+    /// `gas_`. What is left.
+    function _makeWhole(
+        uint256[] memory owed,
+        Claimed storage c,
+        uint256 number,
+        uint256 left,
+        uint256 gas_
+    ) private view returns (uint256) {
+        (uint256 lock,) = lockOf(c.terms.deal);
+        Challenge memory x = game.challengeOf(c.id, number);
+        uint256 bond = (22 * 120_000 + 200_000) * uint256(c.terms.deal.gasPrice);
+        uint256 due = 2 * (bond - x.native) + gas_ * c.terms.deal.gasPrice;
+        if (due > left) due = left;
+        owed[_indexOf(x.challenger)] += lock / 3 / 32;
+        owed[_people.length + _indexOf(x.challenger)] += due;
+        return left - due;
+    }
+
+    /// @dev Everybody's tokens in the registry, then everybody's wei.
+    function _credits() private view returns (uint256[] memory all) {
+        uint256 count = _people.length;
+        all = new uint256[](2 * count);
+        for (uint256 i; i < count; ++i) {
+            (all[i], all[count + i]) = registry.credit(_people[i]);
+        }
     }
 
     function _checkFall(Claimed storage c, uint256[] memory owed) internal view {
         isTrue("GAME-FALL", game.claimOf(c.id).fallen);
         isTrue("GAME-HONEST-1", c.lie != Lie.NONE);
+        uint256[] memory got = _credits();
         for (uint256 i; i < owed.length; ++i) {
-            (uint128 t,) = registry.credit(_people[i]);
-            isEqual("GAME-REWARD", t, owed[i]);
+            isEqual(i < _people.length ? "GAME-REWARD" : "GAME-WHOLE", got[i], owed[i]);
         }
     }
 
@@ -283,7 +311,10 @@ abstract contract GamePlayers is GameWorld {
             }
             _answerDemands(to);
         }
-        if (to > block.timestamp) cheats.warp(to);
+        if (to <= block.timestamp) return;
+        cheats.warp(to);
+        // Another block, another base fee: below, among and above the terms' prices.
+        cheats.fee(uint256(keccak256(abi.encode(to))) % 1e10);
     }
 
     function _isLive(Player storage p) internal returns (bool) {

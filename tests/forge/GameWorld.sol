@@ -94,7 +94,7 @@ contract GameWorld {
         address gameAt = cheats.computeCreateAddress(address(this), nonce + 2);
         address courtAt = cheats.computeCreateAddress(address(this), nonce + 3);
         registry =
-            new ProviderRegistry(address(token), marketAt, gameAt, 500, uint56(MAX_BACKLOG_MS));
+            new ProviderRegistry(address(token), marketAt, gameAt, 500, uint40(MAX_BACKLOG_MS));
         market = new JobMarket(address(token), address(registry), gameAt, courtAt, _limits());
         game = new DisputeGame(address(market), address(referee), address(referee));
         court = new Court(address(market), address(referee), address(referee));
@@ -224,6 +224,13 @@ contract GameWorld {
         stake = uint256(deal.priceCeiling) * deal.stakeBps / 10_000;
         if (stake < MIN_LOCK) stake = MIN_LOCK;
         native = (DISPUTE_GAS * 2 + LATE_GAS) * deal.gasPrice;
+    }
+
+    /// @dev Wei that a unit of an answer's gas is paid: twice the base fee, within the terms' and the
+    /// market's.
+    function priceOf(Deal memory deal) internal view returns (uint256) {
+        if (2 * block.basefee >= deal.gasPrice) return deal.gasPrice;
+        return block.basefee == 0 ? 1 : 2 * block.basefee;
     }
 
     /// @dev GAME-MONEY: bonds of live challenges and credits are what the game holds.

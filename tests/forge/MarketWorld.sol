@@ -49,7 +49,7 @@ contract MarketWorld {
         address marketAt = cheats.computeCreateAddress(address(this), nonce + 1);
         address gameAt = cheats.computeCreateAddress(address(this), nonce + 2);
         registry = new ProviderRegistry(
-            address(token), marketAt, gameAt, UNBONDING, uint56(MAX_BACKLOG_MS)
+            address(token), marketAt, gameAt, UNBONDING, uint40(MAX_BACKLOG_MS)
         );
         market = new JobMarket(address(token), address(registry), gameAt, gameAt, _limits());
         game = new MockDisputeGame(address(market), address(registry));

@@ -11,7 +11,7 @@ from protocol.spec import trees
 from protocol.spec.dispute import Claim, Outcome
 from protocol.spec.errors import MoveRefused
 from protocol.spec.game import Game
-from protocol.spec.job import DEAD, JobTerms
+from protocol.spec.job import DEAD, JobTerms, answer_price
 from protocol.spec.limits import DEVNET
 from protocol.spec.trace import AnyTrace, Tree
 from scripts import brownie_project
@@ -55,13 +55,17 @@ def deploy_game_world(brownie: Any, *, believer: bool = False) -> Market:
 
 
 class ChainTable(Table):
-    """Sends every move that the twin accepts to the contract, and compares."""
+    """Sends every move that the twin accepts to the contract, and compares.
+
+    With a ``base_fee`` every block has it, in wei per gas.
+    """
 
     def __init__(
-        self, world: Market, of: AnyCase, claimed: AnyTrace, *, nonce: int = 1
+        self, world: Market, of: AnyCase, claimed: AnyTrace, *, nonce: int = 1, **deal: Any
     ) -> None:
         self.world = world
-        terms = world.terms(nonce=nonce)
+        self.base_fee: int | None = None
+        terms = world.terms(nonce=nonce, **deal)
         task = of.task(address(world.game), trees.keccak256(LOCATORS))
         self.terms = JobTerms(task, terms.deal)
         world.post(self.terms)
@@ -80,11 +84,13 @@ class ChainTable(Table):
         super().__init__(game, claim_id, int(receipt.timestamp))
         self.gas: list[tuple[str, int]] = []
         self.accounts = {address(a): a for a in world.brownie.accounts[:6]}
+        self.anybody = address(world.stranger)
 
     def move(self, name: str, *arguments: Any, who: bytes | None = None) -> Any:
         """Both: the twin first, then the contract at the same time; then everything is equal."""
         # Other transactions made blocks, whose times a slow machine moves on.
         self.now = max(self.now, self._chain_time())
+        self.game.base_fee = self.base_fee or 0
         result = super().move(name, *arguments, who=who)
         receipt = self.send(name, *arguments, who=who)
         self.gas.append((name, int(receipt.gas_used)))
@@ -124,8 +130,7 @@ class ChainTable(Table):
     def send(self, name: str, *arguments: Any, who: bytes | None = None) -> Any:
         """The contract's move."""
         options = {"from": self.sender(who)}
-        if self.now > self._chain_time():
-            self.world.at(self.now)
+        self.next_block()
         game = self.world.game
         if name == "challenge":
             terms = terms_tuple(self.terms)
@@ -133,6 +138,18 @@ class ChainTable(Table):
             return game.challenge(terms, self.claim_id, {**options, "value": native})
         call, rest = self.call_of(name, *arguments)
         return call(*rest, options)
+
+    def next_block(self) -> None:
+        """The next block has the table's time and base fee."""
+        if self.now > self._chain_time():
+            self.world.at(self.now)
+        if self.base_fee is not None:
+            rpc = self.world.brownie.web3.provider.make_request
+            rpc("anvil_setNextBlockBaseFeePerGas", [hex(self.base_fee)])
+
+    def price(self) -> int:
+        """Wei that a unit of an answer's gas is paid."""
+        return answer_price(self.terms.deal, DEVNET.schedule, self.base_fee or 0)
 
     def sender(self, who: bytes | None) -> Any:
         """The account of a player; anybody's for nobody in particular."""
@@ -164,8 +181,10 @@ class ChainTable(Table):
         numbers = c.numbers
         head, tail = (numbers[0], numbers[-1]) if numbers else (0, 0)
         assert bytes(got[1]) == c.steps_root
-        assert tuple(got[3:8]) == (c.open_by, c.opened_at, c.fallen, c.leaves, 60)
-        assert tuple(got[8:]) == (c.budget, 10**9, head, tail, c.count)
+        deal = c.terms.deal
+        times = (c.open_by, c.opened_at, c.fallen, c.leaves, deal.move_seconds)
+        assert tuple(got[3:8]) == times
+        assert tuple(got[8:]) == (c.budget, deal.gas_price, head, tail, c.count)
         for number in range(1, c.count + 1):
             self.compare_challenge(number)
         for step, (root, at) in c.steps.items():

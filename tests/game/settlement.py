@@ -12,8 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from protocol.spec.demands import ANSWER_GAS, BYTE_GAS, DEMAND_GAS, ILLEGAL_GAS, WITHHELD_GAS
-from protocol.spec.dispute import CHALLENGE_GAS, CLOSE_GAS, MADE_WHOLE, MOVE_GAS, PROOF_GAS
+from protocol.spec.demands import ANSWER_GAS, BYTE_GAS, DEMAND_GAS, ILLEGAL_GAS
+from protocol.spec.dispute import (
+    CHALLENGE_GAS,
+    CLOSE_GAS,
+    MADE_WHOLE,
+    MOVE_GAS,
+    PROOF_GAS,
+    TIMEOUT_GAS,
+)
 from protocol.spec.job import DEAD, TRACE_FACTOR, Deal, Fault, bounty_of, lock_of
 from protocol.spec.limits import DEVNET
 from tests.contracts.market import Market, address
@@ -39,15 +46,22 @@ def _fifth(amount: int) -> int:
 
 @dataclass(frozen=True)
 class Bond:
-    """One challenge in numbers: who, the tokens of its bond, the answers that it was charged."""
+    """One challenge in numbers: who, the tokens of its bond, the answers that it was charged, and
+    the wei that each gas of these was paid."""
 
     who: bytes
     token: int
     answers: int
+    price: int
+
+    @property
+    def charged(self) -> int:
+        """What its answers were paid."""
+        return self.answers * MOVE_GAS * self.price
 
     def wei(self, deal: Deal) -> int:
         """What is left of its native part."""
-        return (BOND_WEI_GAS - self.answers * MOVE_GAS) * deal.gas_price
+        return BOND_WEI_GAS * deal.gas_price - self.charged
 
 
 def first_bond(deal: Deal) -> int:
@@ -61,13 +75,16 @@ def fallen(
     fault: Fault,
     bonds: Sequence[Bond],
     *,
-    answered: Mapping[bytes, int] | None = None,
+    by: int = 0,
+    caller: bytes | None = None,
 ) -> Shares:
-    """A claim was rejected while ``bonds``, in order of opening, stood; all of them collected.
+    """A claim was rejected, by the challenge of bond ``by``, while ``bonds``, in order of opening,
+    stood; all of them collected.
 
     A third of the lock burns; a third goes to challengers: the earliest gets it, less a 32nd part
     for each of at most 8 others; the client has the rest.  Wei of the lock repay those challengers
-    their scheduled gas.  ``answered`` says whose account the answers were paid to (the provider's).
+    their scheduled gas: the one by which it fell wherever it stands, then from the earliest on.
+    ``caller`` ended a silent claim, and is repaid.
     """
     out: defaultdict[bytes, Money] = defaultdict(lambda: NOTHING)
 
@@ -76,21 +93,24 @@ def fallen(
 
     lock, _ = lock_of(deal, DEVNET.schedule)
     third, premium = lock // 3, lock // 3 // 32
-    others = bonds[1 : 1 + MADE_WHOLE]
+    whole = sorted({by, *[k for k in range(len(bonds)) if k != by][:MADE_WHOLE]})
     repaid = 0
-    for k, bond in enumerate([bonds[0], *others]):
-        gas = 2 * bond.answers * MOVE_GAS + CHALLENGE_GAS
-        gas += PROOF_GAS if k == 0 and fault is Fault.WRONG else 0
-        give(bond.who, premium if k else third - premium * len(others), gas * deal.gas_price)
-        repaid += gas * deal.gas_price
+    if caller is not None:
+        repaid = TIMEOUT_GAS * deal.gas_price
+        give(caller, 0, repaid)
+    for k in whole:
+        gas = CHALLENGE_GAS + (PROOF_GAS if k == by and fault is Fault.WRONG else 0)
+        due = 2 * bonds[k].charged + gas * deal.gas_price
+        token = premium if k else third - premium * (len(whole) - 1)
+        give(bonds[k].who, token, due)
+        repaid += due
     for bond in bonds:
         give(bond.who, bond.token, bond.wei(deal))
     burned = -(-lock // 3)
     give(DEAD, burned, 0)
     give(deal.client, lock - burned - third, 0)
     give(provider, -lock, -repaid)
-    for who, answers in (answered or {provider: sum(b.answers for b in bonds)}).items():
-        give(who, 0, answers * MOVE_GAS * deal.gas_price)
+    give(provider, 0, sum(b.charged for b in bonds))
     return out
 
 
@@ -110,25 +130,22 @@ def withheld(
         burned = -(-lock // 3)
         out.update({DEAD: (burned, 0), deal.client: (lock - burned - lock // 3, 0)})
         out[provider] = (-lock, 0)
-    bounty, repaid = WITHHELD_GAS * deal.gas_price, DEMAND_GAS * deal.gas_price
+    bounty, repaid = TIMEOUT_GAS * deal.gas_price, DEMAND_GAS * deal.gas_price
     out[caller] = _sum(out[caller], (0, bounty))
     out[demander] = _sum(out[demander], (reward, repaid))
     out[provider] = _sum(out[provider], (0, -bounty - repaid))
     return out
 
 
-def answered(
-    deal: Deal, demander: bytes, shown: Mapping[bytes, Sequence[int]]
-) -> Shares:
-    """A demander paid for answers, by who gave them and the bytes of each; of its fees it has the
-    rest back."""
+def answered(deal: Deal, demander: bytes, provider: bytes, sizes: Iterable[int]) -> Shares:
+    """A demander paid the provider for answers, by the bytes of each, whoever gave them; of its
+    fees it has the rest back."""
     out: defaultdict[bytes, Money] = defaultdict(lambda: NOTHING)
     fee = (ANSWER_GAS + BYTE_GAS * 16_384) * deal.gas_price
-    for who, sizes in shown.items():
-        for size in sizes:
-            paid = (ANSWER_GAS + BYTE_GAS * size) * deal.gas_price
-            out[who] = _sum(out[who], (0, paid))
-            out[demander] = _sum(out[demander], (0, fee - paid))
+    for size in sizes:
+        paid = (ANSWER_GAS + BYTE_GAS * size) * deal.gas_price
+        out[provider] = _sum(out[provider], (0, paid))
+        out[demander] = _sum(out[demander], (0, fee - paid))
     return out
 
 
@@ -139,14 +156,13 @@ def voided(deal: Deal, provider: bytes, prover: bytes, bonds: Sequence[Bond] = (
     out: defaultdict[bytes, Money] = defaultdict(lambda: NOTHING)
     lines = [(prover, ILLEGAL_GAS * deal.gas_price)]
     for bond in bonds[: 1 + MADE_WHOLE]:
-        gas = 2 * bond.answers * MOVE_GAS + CHALLENGE_GAS
-        lines.append((bond.who, gas * deal.gas_price))
+        lines.append((bond.who, 2 * bond.charged + CHALLENGE_GAS * deal.gas_price))
     short = sum(wei for _, wei in lines) - bounty_of(deal, DEVNET.schedule)
     for who, wei in lines:
         out[who] = _sum(out[who], (0, wei))
     for bond in bonds:
         out[bond.who] = _sum(out[bond.who], (bond.token, bond.wei(deal)))
-    paid = sum(bond.answers for bond in bonds) * MOVE_GAS * deal.gas_price
+    paid = sum(bond.charged for bond in bonds)
     out[provider] = _sum(out[provider], (deal.price_ceiling, paid - max(0, short)))
     out[deal.client] = _sum(out[deal.client], (0, max(0, -short)))
     return out
@@ -158,10 +174,10 @@ def defeated(deal: Deal, provider: bytes, closer: bytes, bonds: Iterable[Bond]) 
     out: defaultdict[bytes, Money] = defaultdict(lambda: NOTHING)
     for bond in bonds:
         wei = bond.wei(deal)
-        bounty, paid = CLOSE_GAS * deal.gas_price, bond.answers * MOVE_GAS * deal.gas_price
+        bounty = CLOSE_GAS * deal.gas_price
         out[DEAD] = _sum(out[DEAD], (_fifth(bond.token), _fifth(wei)))
         out[closer] = _sum(out[closer], (0, bounty))
-        rest = (bond.token - _fifth(bond.token), wei - _fifth(wei) - bounty + paid)
+        rest = (bond.token - _fifth(bond.token), wei - _fifth(wei) - bounty + bond.charged)
         out[provider] = _sum(out[provider], rest)
     return out
 

@@ -27,7 +27,9 @@ class StrictTable(ChainTable):
     challenge was charged, ``log`` the accepted moves: name, arguments, sender.
     """
 
-    def __init__(self, world: Market, of: Case, claimed: Trace, *, nonce: int = 1) -> None:
+    def __init__(
+        self, world: Market, of: Case, claimed: Trace, *, nonce: int = 1, **deal: Any
+    ) -> None:
         self.spent: Counter[bytes] = Counter()
         self.answered: Counter[int] = Counter()
         self.tokens: dict[int, int] = {}
@@ -35,7 +37,7 @@ class StrictTable(ChainTable):
         self.log: list[tuple[str, tuple[Any, ...], bytes | None]] = []
         parties = (world.provider, world.client, world.rival, world.keeper, world.stranger)
         self.purses = Purses(world, parties)
-        super().__init__(world, of, claimed, nonce=nonce)
+        super().__init__(world, of, claimed, nonce=nonce, **deal)
         self.deal = self.terms.deal
 
     def move(self, name: str, *arguments: Any, who: bytes | None = None) -> Any:
@@ -63,7 +65,7 @@ class StrictTable(ChainTable):
     def bond(self, number: int) -> Bond:
         """What a challenge brought and was charged, for the settlement."""
         who = self.challenge_of(number).challenger
-        return Bond(who, self.tokens[number], self.answered[number])
+        return Bond(who, self.tokens[number], self.answered[number], self.price())
 
     def bonds(self, *numbers: int) -> list[Bond]:
         """The same of several."""
@@ -78,6 +80,7 @@ class NextAttempt(StrictTable):
         self.terms, self.deal = first.terms, first.deal
         self.spent, self.answered, self.tokens = Counter(), Counter(), {}
         self.refusals, self.gas, self.log = [], [], []
+        self.base_fee = first.base_fee
         self.accounts, self.purses = first.accounts, first.purses
         world.accept(self.terms, world.rival)
         root = trees.list_root(claimed.outputs)
@@ -91,6 +94,7 @@ class NextAttempt(StrictTable):
             window_until=world.clock(self.terms),
         )
         Table.__init__(self, first.game, claim_id, int(receipt.timestamp))
+        self.anybody = first.anybody
 
 
 def play_all(table: Table, players: dict[int, Challenger], provider: Provider) -> None:

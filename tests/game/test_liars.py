@@ -10,6 +10,7 @@ from tests.actors import liars
 from tests.actors.challenger import Challenger, play
 from tests.actors.liars import Lie
 from tests.actors.provider import Provider, Silent, Stubborn
+from tests.actors.table import NOBODY
 from tests.game.world import ALICE, CLAIM, LOCK, PROVIDER, case, table_of
 
 LIES: dict[str, tuple[str, Lie, Fault]] = {
@@ -50,7 +51,8 @@ def test_play__liar__loses_to_one_honest_challenger(name: str) -> None:
     play(table, number, Challenger(of, ALICE), Stubborn(claimed, PROVIDER))
     assert table.claim.fault is fault
     assert table.moves <= 24
-    assert [line.to for line in table.claim.payouts] == [ALICE]
+    callers = [NOBODY] if fault is Fault.SILENT else []
+    assert [line.to for line in table.claim.payouts] == [ALICE, *callers]
     assert table.claim.payouts[0].token == LOCK // 3
 
 

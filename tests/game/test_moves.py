@@ -115,7 +115,7 @@ def test_answers__malformed_or_of_another_node__are_refused(world: Market) -> No
     assert table.refused("reveal", number, wrong, who=stranger) == "WrongNode"
     assert table.refused("reveal_block", number, bytes(512), who=stranger) == "NothingToReveal"
     table.make(number, Reveal(tuple(ops[0])), stranger)
-    assert world.owed(world.rival, world.game) == (0, 120_000 * 10**9)
+    assert world.owed(world.rival, world.game) == (0, 0), "it is the provider's"
     siblings = trees.siblings_of(ops, 1)
     table.move("point", number, 2, 1, ops[0][1], siblings, who=keeper)
     proof = prover_of(of, table).entry(Tree.OPERATION_BLOCKS, 1, 1)
@@ -201,7 +201,7 @@ def test_open__by_the_delegate__counts(world: Market) -> None:
     nodes = below(of.truth.levels(Tree.STEPS), 1, 0)
     receipt = world.game.open(table.claim_id, number, nodes, {"from": world.stranger})
     assert receipt.events["Opened"]["root"] == "0x" + of.truth.root(Tree.STEPS).hex()
-    assert world.owed(world.stranger, world.game) == (0, 120_000 * 10**9)
+    assert world.owed(world.provider, world.game) == (0, 120_000 * 10**9)
 
 
 def test_timeouts__of_the_wrong_side_or_early__are_refused(world: Market) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.spec.job import JobStatus
+from protocol.spec.job import Fault, JobStatus
 from protocol.spec.trace import Place
 from tests.actors.challenger import Challenger, play
 from tests.actors.named import NAMED
 from tests.actors.provider import Stubborn
+from tests.actors.table import NOBODY
 from tests.contracts.market import Market, address
 from tests.game.settlement import fallen
 from tests.game.strict import StrictTable
@@ -27,7 +28,8 @@ def test_named_liar__in_the_twin__falls_where_it_should(name: str) -> None:
     assert table.claim.fault is liar.fault
     assert Place(x.tree, x.step, x.item, x.index) == liar.ends
     assert table.moves <= 24
-    assert [line.to for line in table.claim.payouts] == [ALICE]
+    callers = [NOBODY] if liar.fault is Fault.SILENT else []
+    assert [line.to for line in table.claim.payouts] == [ALICE, *callers]
     assert table.claim.payouts[0].token == LOCK // 3
 
 
@@ -48,7 +50,9 @@ def test_named_liar__on_the_chain__loses_its_stake_to_whom_the_rules_say(
     assert world.status(table.terms) is JobStatus.OPEN
     assert world.market.hasLost(world.key(table.terms), world.provider)
     table.collect(number)
-    table.purses.check(fallen(table.deal, provider, liar.fault, table.bonds(number)))
+    caller = table.anybody if liar.fault is Fault.SILENT else None
+    bonds = table.bonds(number)
+    table.purses.check(fallen(table.deal, provider, liar.fault, bonds, caller=caller))
     # The honest side is out of nothing: gas is repaid at the job's price.
     repaid = table.claim.payouts[0].native
     assert table.spent[me] * table.deal.gas_price <= repaid

@@ -167,7 +167,7 @@ class Siege:
     def bonds(self) -> list[Bond]:
         """What the challengers brought and were charged."""
         token, pairs = first_bond(self.deal), zip(self.challengers, self.answers, strict=True)
-        return [Bond(address(who), token, answers) for who, answers in pairs]
+        return [Bond(address(who), token, answers, self.deal.gas_price) for who, answers in pairs]
 
     # --- transactions ----------------------------------------------------------------------------
 
@@ -261,7 +261,7 @@ def test_five_hundred_claims__challenged_at_once__are_opened_one_after_the_other
         ])  # fmt: skip
         all_send(provider, w.market, [w.market.finalize.encode_input(*a) for a in args])
     assert {w.status(terms) for terms in jobs} == {JobStatus.FINALIZED}
-    bonds = [Bond(address(w.rival), first_bond(deal), 1)] * MANY
+    bonds = [Bond(address(w.rival), first_bond(deal), 1, deal.gas_price)] * MANY
     us, closer = address(w.provider), address(w.keeper)
     purses.check(defeated(deal, us, closer, bonds), *[finalized(deal, us)] * MANY)
     assert closing <= MANY * CLOSE_GAS

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocol.spec.dispute import BUDGET_MOVES, MOVE_GAS, Wait
+from protocol.spec.dispute import BUDGET_MOVES, Wait
 from protocol.spec.job import Fault, JobStatus, trace_seconds
 from protocol.spec.referee import Proof
 from protocol.spec.strategy import answer
@@ -94,7 +94,8 @@ def unhex(value: Any) -> bytes:
 def test_answers__through_a_proxy__are_seen_in_events_and_lead_to_the_proof(
     world: Market,
 ) -> None:
-    """The liar's delegate is a contract: openings and reveals are inner calls, paid to it."""
+    """The liar's delegate is a contract: openings and reveals are inner calls, for the
+    provider's account."""
     liar = NAMED["one flipped bit in one element of a middle layer"]
     of = case(liar.program)
     claimed = liar.lie(of)
@@ -120,29 +121,14 @@ def test_answers__through_a_proxy__are_seen_in_events_and_lead_to_the_proof(
         twin.make(number, move, address(world.provider))
         table.now = twin.now
         assert int(receipt.timestamp) == table.now
-        paid = MOVE_GAS * table.deal.gas_price
-        pay(table, address(world.provider), -paid)
-        pay(table, address(relay), paid)
         table.answered[number] += 1
         seen.heard(receipt)
     assert table.claim.fault is Fault.WRONG
     assert table.answered[number] >= 5
     table.collect(number)
-    answered = {address(relay): table.answered[number]}
     bonds, liar_at = table.bonds(number), address(world.provider)
-    table.purses.check(fallen(table.deal, liar_at, Fault.WRONG, bonds, answered=answered))
-    # What the relay is owed, its owner takes out through it.
-    _, wei = world.owed(relay, world.game)
-    take = world.game.withdrawNative.encode_input(world.rival, wei)
-    before = world.rival.balance()
-    spent = relay.forward(world.game, [take], {"from": world.rival})
-    assert world.rival.balance() == before + wei - spent.gas_used * spent.gas_price
-
-
-def pay(table: StrictTable, who: bytes, wei: int) -> None:
-    """In the twin."""
-    token, native = table.game.credits[who]
-    table.game.credits[who] = (token, native + wei)
+    table.purses.check(fallen(table.deal, liar_at, Fault.WRONG, bonds))
+    assert world.owed(relay, world.game) == (0, 0)
 
 
 # --- size ----------------------------------------------------------------------------------------
@@ -273,7 +259,7 @@ def test_fall__everybody_is_blocked_by_the_token__settles_and_the_unblocked_with
     assert table.claim.fault is Fault.WRONG
     table.collect(first)
     table.collect(second)
-    table.purses.check(fallen(table.deal, liar, Fault.WRONG, table.bonds(first, second)))
+    table.purses.check(fallen(table.deal, liar, Fault.WRONG, table.bonds(first, second), by=1))
     for contract in (other.game, other.registry):
         other.token.unblock(contract, {"from": other.deployer})
         owed, _ = other.owed(other.rival, contract)
@@ -330,7 +316,7 @@ def test_challenger__contract_that_refuses_wei__blocks_nobody_and_names_another(
     play(table, second, Challenger(of, me), Stubborn(claimed, liar))
     table.collect(first)
     table.collect(second)
-    table.purses.check(fallen(table.deal, liar, Fault.WRONG, table.bonds(first, second)))
+    table.purses.check(fallen(table.deal, liar, Fault.WRONG, table.bonds(first, second), by=1))
     for contract in (world.game, world.registry):
         _, owed = world.owed(attacker, contract)
         assert owed > 0

@@ -46,4 +46,5 @@ def test_evasive__anything_but_the_preimage__is_refused_and_the_clock_decides(
     assert set(evasive.tried) & {"WrongChildren", "NotOneBlock"}
     assert table.answered[number] == honestly
     table.collect(number)
-    table.purses.check(fallen(table.deal, liar, Fault.SILENT, table.bonds(number)))
+    bonds, caller = table.bonds(number), table.anybody
+    table.purses.check(fallen(table.deal, liar, Fault.SILENT, bonds, caller=caller))

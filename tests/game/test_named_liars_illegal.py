@@ -186,7 +186,7 @@ def test_illegal_job__from_both_traps__the_victim_gets_out_and_is_made_whole(
     gas = trap.escape(world.keeper)
     assert gas <= ILLEGAL_GAS
     deal, token = trap.terms.deal, first_bond(trap.terms.deal)
-    trap.purses.check(voided(deal, provider, keeper, [Bond(keeper, token, 2)]))
+    trap.purses.check(voided(deal, provider, keeper, [Bond(keeper, token, 2, deal.gas_price)]))
 
     # The provider's: it is asked for the operations of a step that nobody can compute.
     trap = Trap(world, illegal, 2)
@@ -196,4 +196,6 @@ def test_illegal_job__from_both_traps__the_victim_gets_out_and_is_made_whole(
     assert trap.wait() is Wait.STEP
     gas = trap.escape(world.provider)
     assert gas <= ILLEGAL_GAS
-    trap.purses.check(voided(trap.terms.deal, provider, provider, [Bond(rival, token, 1)]))
+    deal = trap.terms.deal
+    bonds = [Bond(rival, token, 1, deal.gas_price)]
+    trap.purses.check(voided(deal, provider, provider, bonds))

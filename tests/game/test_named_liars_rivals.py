@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from protocol.spec.dispute import Wait
+from protocol.spec.dispute import MADE_WHOLE, MAX_MOVES, MOVE_GAS, Wait, native_bond
 from protocol.spec.errors import MoveRefused
 from protocol.spec.job import DEAD, Fault, JobStatus
+from protocol.spec.limits import GWEI
 from protocol.spec.strategy import Move, Prove
 from protocol.spec.trace import Trace
 from tests.actors.case import Case
@@ -26,11 +27,11 @@ pytestmark = pytest.mark.chain
 LIAR = NAMED["one flipped bit in one element of a middle layer"]
 
 
-def lied(world: Market) -> tuple[StrictTable, Case, Trace]:
+def lied(world: Market, **deal: Any) -> tuple[StrictTable, Case, Trace]:
     """A claim with one flipped bit."""
     of = case(LIAR.program)
     claimed = LIAR.lie(of)
-    return StrictTable(world, of, claimed), of, claimed
+    return StrictTable(world, of, claimed, **deal), of, claimed
 
 
 def to_the_proof(
@@ -61,8 +62,8 @@ def test_two_honest_challengers__the_later_proves__the_earlier_is_rewarded(world
     assert [name for name, *_ in table.log if name == "prove"] == ["prove"]
     table.collect(first)
     table.collect(second)
-    table.purses.check(fallen(table.deal, liar, Fault.WRONG, table.bonds(first, second)))
-    reward, consolation = table.claim.payouts
+    table.purses.check(fallen(table.deal, liar, Fault.WRONG, table.bonds(first, second), by=1))
+    consolation, reward = table.claim.payouts
     assert reward.token > 30 * consolation.token > 0
     for line in (reward, consolation):
         assert table.spent[line.to] * table.deal.gas_price <= line.native, "made whole"
@@ -123,12 +124,12 @@ def test_colluder__challenges_first_and_stays__saves_the_liar_a_third_at_most(
     assert table.claim.fault is Fault.WRONG
     table.collect(first)
     table.collect(own)
-    table.purses.check(fallen(table.deal, liar, Fault.WRONG, table.bonds(first, own)))
+    table.purses.check(fallen(table.deal, liar, Fault.WRONG, table.bonds(first, own), by=1))
     gained, lock = table.purses.gained(), world.lock(table.terms)[0]
     together = gained[liar][0] + gained[colluder][0] - table.tokens[first]
     assert together <= -(lock * 2 // 3)
     assert gained[DEAD][0] * 3 >= lock
-    line = table.claim.payouts[1]
+    line = table.claim.payouts[0]
     assert line.to == honest
     assert table.spent[honest] * table.deal.gas_price <= line.native
 
@@ -195,7 +196,70 @@ def test_sybil__with_a_challenge_of_its_own__proves_and_is_second_all_the_same(
         honest.move(table, first)
     table.collect(first)
     table.collect(copy)
-    table.purses.check(fallen(table.deal, liar, Fault.WRONG, table.bonds(first, copy)))
+    table.purses.check(fallen(table.deal, liar, Fault.WRONG, table.bonds(first, copy), by=1))
+
+
+# --- nine Sybils before the honest one -----------------------------------------------------------
+
+RULING = 4 * GWEI
+"""What gas costs: twice the base fee."""
+
+
+def besieged(world: Market) -> tuple[StrictTable, Case, Trace, list[int], int]:
+    """The liar is client too: its terms have five times the gas price that rules, and in the block
+    of its commit its Sybils take all places of those that are made whole.  Their numbers, and the
+    honest one's."""
+    table, of, claimed = lied(world, gas_price=20 * GWEI)
+    table.base_fee = RULING // 2
+    sybils = [table.move("challenge", who=address(world.rival)) for _ in range(MADE_WHOLE + 1)]
+    return table, of, claimed, sybils, table.move("challenge", who=address(world.keeper))
+
+
+def test_tenth_challenger__whose_challenge_proves__is_made_whole_before_nine_sybils(
+    world: Market,
+) -> None:
+    table, of, claimed, sybils, own = besieged(world)
+    honest, liar = address(world.keeper), address(world.provider)
+    play(table, own, Challenger(of, honest), Stubborn(claimed, liar))
+    assert table.claim.fault is Fault.WRONG
+    for number in (*sybils, own):
+        table.collect(number)
+    bonds = table.bonds(*sybils, own)
+    assert bonds[-1].charged == table.answered[own] * MOVE_GAS * RULING
+    table.purses.check(fallen(table.deal, liar, Fault.WRONG, bonds, by=len(sybils)))
+    line = table.claim.payouts[0]
+    assert (line.to, len(table.claim.payouts)) == (honest, MADE_WHOLE + 1)
+    assert line.native >= bonds[-1].charged + table.spent[honest] * RULING
+
+
+def test_tenth_challenger__a_sybil_ends_the_claim_first__has_paid_what_answers_cost(
+    world: Market,
+) -> None:
+    """A Sybil's overdue reveal is at hand to take the proof's place: the honest one is none of
+    nine, and has paid its answers, which the terms' gas price makes no dearer."""
+    table, of, claimed, sybils, own = besieged(world)
+    honest, liar, accomplice = (address(a) for a in (world.keeper, world.provider, world.rival))
+    provider, sybil = Stubborn(claimed, liar), Challenger(of, accomplice)
+    # The Sybil asks, nobody answers: its clock runs out when the honest one is at its proof.
+    while (wait := table.challenge_of(sybils[0]).wait) is not Wait.REVEAL:
+        if wait is Wait.CHALLENGER:
+            sybil.move(table, sybils[0])
+        else:
+            assert provider.answer(table, sybils[0])
+    table.wait_until(table.now + table.claim.budget // 2)
+    proof = to_the_proof(table, own, Challenger(of, honest), provider)
+    table.silence(sybils[0])
+    table.move("timeout_provider", sybils[0], who=accomplice)
+    with pytest.raises(MoveRefused, match="HasFallen"):
+        table.make(own, proof, honest)
+    for number in (*sybils, own):
+        table.collect(number)
+    bonds = table.bonds(*sybils, own)
+    table.purses.check(fallen(table.deal, liar, Fault.SILENT, bonds, caller=accomplice))
+    lost = table.purses.gained()[honest]
+    bond = native_bond(table.deal.gas_price)
+    assert lost == (table.tokens[own], bond - bonds[-1].charged)
+    assert bonds[-1].charged <= MAX_MOVES * MOVE_GAS * RULING
 
 
 def in_one_block(world: Market, data: str, senders: list[tuple[Any, int]]) -> list[Any]:

@@ -88,4 +88,5 @@ def test_silence__at_this_move__is_slashed_by_the_clock(
     assert world.status(table.terms) is JobStatus.OPEN
     table.collect(number)
     assert table.answered[number] == answers
-    table.purses.check(fallen(table.deal, provider, Fault.SILENT, table.bonds(number)))
+    bonds, caller = table.bonds(number), table.anybody
+    table.purses.check(fallen(table.deal, provider, Fault.SILENT, bonds, caller=caller))

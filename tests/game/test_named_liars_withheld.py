@@ -76,7 +76,7 @@ def test_withheld_constants__beside_a_challenge__the_challenger_is_rewarded(
     table.collect(challenge)
     table.collect_fees([number], who=rival)
     deal = table.terms.deal
-    bonds, fee = [Bond(keeper, first_bond(deal), 1)], {rival: (0, fee_of(deal))}
+    bonds, fee = [Bond(keeper, first_bond(deal), 1, deal.gas_price)], {rival: (0, fee_of(deal))}
     purses.check(withheld(deal, liar, rival, rival, bonds), fee)
 
 
@@ -94,4 +94,4 @@ def test_demands__all_answered_by_an_honest_provider__cost_whoever_asks(world: M
     world.after(table.terms)
     world.market.finalize(*world.args(table.terms), {"from": world.provider})
     deal = table.terms.deal
-    purses.check(answered(deal, keeper, {provider: shown}), finalized(deal, provider))
+    purses.check(answered(deal, keeper, provider, shown), finalized(deal, provider))

@@ -25,7 +25,9 @@ from keepers.timekeeper import (
 from protocol.chain.book import Attempt, JobRecord, Place
 from protocol.spec.job import Deal, GasSchedule, JobStatus, JobTerms, Task, task_hash
 
-SCHEDULE = GasSchedule(min_lock=10, dispute_gas=1_000_000, close_gas=120_000, late_gas=250_000)
+SCHEDULE = GasSchedule(
+    min_lock=10, min_gas_price=1, dispute_gas=1_000_000, close_gas=120_000, late_gas=250_000
+)
 CLIENT, PROVIDER = b"\1" * 20, b"\2" * 20
 ROOT = b"\x07" * 32
 GWEI = 10**9

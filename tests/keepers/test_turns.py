@@ -27,8 +27,7 @@ from keepers.turns import (
     pays,
 )
 from protocol.chain.seats import MOST_CLOSED
-from protocol.spec.demands import WITHHELD_GAS
-from protocol.spec.dispute import CLOSE_GAS, Challenge, Wait
+from protocol.spec.dispute import CLOSE_GAS, TIMEOUT_GAS, Challenge, Wait
 from protocol.spec.job import JobStatus
 from tests.keepers.test_decide import CLIENT, GWEI, PROVIDER, record, view
 
@@ -100,17 +99,20 @@ def test_decide__own_challenge_late__is_left_to_others() -> None:
     assert due(turn(who=ME), policy=FREE) == []
 
 
-def test_decide__provider_late__is_toppled_for_those_it_concerns() -> None:
+def test_decide__provider_late__is_toppled_for_the_bounty_or_those_it_concerns() -> None:
     late = turn(4, Wait.OPENING)
-    assert due(late) == []
+    bounty = TIMEOUT_GAS * 2 * GWEI
+    assert due(late) == [Topple(late.job, CLAIM, 4, bounty, bounty)]
+    dear = bounty // EXPOSE_GAS + 1
+    assert due(late, fee=dear) == []
     mine = replace(late, number=5, challenge=replace(late.challenge, challenger=ME))
     for found in (
-        due(late, policy=FREE),
-        due(late, policy=Policy(interests=frozenset({CLIENT}))),
-        due(late, policy=Policy(interests=frozenset({HER}))),
-        due(late, mine),
+        due(late, fee=dear, policy=FREE),
+        due(late, fee=dear, policy=Policy(interests=frozenset({CLIENT}))),
+        due(late, fee=dear, policy=Policy(interests=frozenset({HER}))),
+        due(late, mine, fee=dear),
     ):
-        assert found == [Topple(late.job, CLAIM, 4)]
+        assert found == [Topple(late.job, CLAIM, 4, bounty, None)]
 
 
 def test_decide__provider_late_and_mine_not__late_ones_before_me_go_first() -> None:
@@ -118,7 +120,7 @@ def test_decide__provider_late_and_mine_not__late_ones_before_me_go_first() -> N
     first, second = due(stranger, mine, fee=10**6 * GWEI)
     assert isinstance(first, Defeat)
     assert (first.numbers, first.most) == ((1,), None)
-    assert second == Topple(mine.job, CLAIM, 2)
+    assert second == Topple(mine.job, CLAIM, 2, TIMEOUT_GAS * 2 * GWEI, None)
 
 
 def test_decide__bonds_and_fees__come_back_after_all_else() -> None:
@@ -129,11 +131,11 @@ def test_decide__bonds_and_fees__come_back_after_all_else() -> None:
 
 def test_decide__data_withheld__ends_the_claim_for_the_bounty() -> None:
     late = ask(3, 90)
-    bounty = WITHHELD_GAS * 2 * GWEI
+    bounty = TIMEOUT_GAS * 2 * GWEI
     wanted = [Expose(late.job, CLAIM, 3, bounty, bounty)]
     assert due(ask(1, 100), late, ask(2, 101)) == wanted
     assert due(ask(deadline=101)) == []
-    dear = WITHHELD_GAS * 2 * GWEI // EXPOSE_GAS + 1
+    dear = TIMEOUT_GAS * 2 * GWEI // EXPOSE_GAS + 1
     assert due(late, fee=dear) == []
     for found in (due(late, fee=dear, me=HER), due(late, fee=dear, policy=FREE)):
         assert found == [Expose(late.job, CLAIM, 3, bounty, None)]
@@ -157,7 +159,7 @@ def test_timekeeper__turns_in_its_view__have_rows_deadlines_and_moves() -> None:
     assert [(row.kind, row.number, row.left, row.pays) for row in rows] == [
         (Late.CHALLENGER, 1, -41, True),
         (timekeeper.Kind.FINALIZE, 0, -1, True),
-        (Late.PROVIDER, 2, 199, False),
+        (Late.PROVIDER, 2, 199, True),
         (Late.WITHHELD, 4, 299, True),
     ]
     assert timekeeper.deadline(seen) == 300

@@ -13,7 +13,7 @@ from protocol.chain.transactions import Sender
 from protocol.chain.wallet import Wallet
 from protocol.spec.answers import Part
 from protocol.spec.demands import fee_of
-from protocol.spec.dispute import CLOSE_GAS, MADE_WHOLE, Outcome, Wait
+from protocol.spec.dispute import CLOSE_GAS, MADE_WHOLE, TIMEOUT_GAS, Outcome, Wait
 from protocol.spec.job import Fault, JobStatus
 from tests.actors import liars
 from tests.chain.duel import Duel
@@ -64,21 +64,33 @@ def test_cycle__challengers_late__are_closed_in_one_call_and_the_job_goes_on(
     assert has.game_credit.native == 0
 
 
-def test_cycle__provider_late__is_left_to_those_it_concerns(fresh_game: World) -> None:
+def test_cycle__provider_late__is_ended_for_the_bounty_below_the_figure(
+    fresh_game: World,
+) -> None:
     world, of = fresh_game, case("counter")
     duel = Duel(world, of, liars.one_bit_in(3, 3)(of))
     number = duel.challenge(KEEPER)
+    for role in crowd(world, MADE_WHOLE + 1):
+        duel.challenge(role)
     assert duel.challenge_of(number).wait is Wait.OPENING
     duel.silence(number)
-    assert keeper(world, RIVAL).cycle().due == 0
+    dear = keeper(world, RIVAL, min_profit=10**18)
+    assert dear.cycle().due == 0
     assert status(world, duel.job) is JobStatus.COMMITTED
-    mine = keeper(world, KEEPER)
-    report = mine.cycle()
+    call = world.chain.contracts.game.timeout_provider(duel.claim, number, duel.terms)
+    assert EXPOSE_GAS // 2 < world.senders[RIVAL].quote(call).gas < EXPOSE_GAS
+    at = world.chain.snapshot()
+    before = world.chain.balances(world.address(RIVAL), at).credits["registry"].native
+    report = keeper(world, RIVAL).cycle()
     assert (report.due, report.done) == (1, 1)
+    at = world.chain.snapshot()
+    after = world.chain.balances(world.address(RIVAL), at).credits["registry"].native
+    assert after - before == TIMEOUT_GAS * duel.terms.deal.gas_price
     fall = duel.read().fall
     assert isinstance(fall, ClaimFell)
-    assert (fall.fault, fall.caller) == (Fault.SILENT, world.address(KEEPER))
-    # Its own bond comes back at the next look, and never twice.
+    assert (fall.fault, fall.caller) == (Fault.SILENT, world.address(RIVAL))
+    # Its challenger's bond comes back at the next look, and never twice.
+    mine = keeper(world, KEEPER)
     x = duel.challenge_of(number)
     assert mine.cycle().done == 1
     has = world.chain.balances(world.address(KEEPER), world.chain.snapshot())

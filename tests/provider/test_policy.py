@@ -30,7 +30,7 @@ from protocol.spec.workload import Rate, Work, peak_memory, work_of
 from provider.policy import Rules, Standing, judge_program, judge_tables, judge_terms
 from provider.telemetry import read
 
-SCHEDULE = GasSchedule(min_lock=100, dispute_gas=1000, close_gas=10, late_gas=10)
+SCHEDULE = GasSchedule(min_lock=100, min_gas_price=1, dispute_gas=1000, close_gas=10, late_gas=10)
 TASK = Task(bytes(20), bytes(32), bytes(32), bytes(32), bytes(32), steps=1)
 DEAL = Deal(
     client=bytes(20), nonce=0, capability=bytes(32), price_floor=50, price_ceiling=50,
