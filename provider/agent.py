@@ -436,7 +436,7 @@ class Agent:
         except Interrupted:
             raise
         except ChainError as error:
-            if not retries(error) and not isinstance(error, Reverted | TransactionFailed):
+            if not retries(error):
                 raise
             log.warning("%s", error)
 
