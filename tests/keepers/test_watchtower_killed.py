@@ -16,6 +16,7 @@ from protocol.chain.abi import interface
 from protocol.chain.chain import Chain
 from protocol.chain.errors import NodeRefused
 from protocol.chain.event import HistoryBroken
+from protocol.chain.fees import bumped
 from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Sender
 from tests.keepers.test_watchtower_on_chain import (
@@ -113,13 +114,15 @@ def test_cycle__killed_with_its_challenge_in_flight__next_life_bonds_nothing_mor
                 monkeypatch.setattr(sender, "_free_nonce", free_nonce)
                 return sender._count("latest")
 
-            free_nonce = sender._free_nonce
+            free_nonce, now = sender._free_nonce, sender.fees()
+            dearer = bumped(now, 50, now, 10 * now.most)
             if mined == "before the look":
                 mine()
             elif mined == "after the look":
                 monkeypatch.setattr(judge, "prepare", behind(mine, judge.prepare))
             else:
                 monkeypatch.setattr(sender, "_free_nonce", hasty)
+                monkeypatch.setattr(sender, "fees", lambda: dearer)
                 monkeypatch.setattr(sender, "_broadcast", behind(mine, sender._broadcast))
             assert next_life.cycle().failed == 0
             assert challenges(next_life, party, job) == 1
