@@ -39,10 +39,7 @@ from protocol.spec.types import Array, Program
 from protocol.spec.workload import Rate, work_of
 from protocol.storage.cache import Cache
 from protocol.storage.config import StorageConfig
-from protocol.storage.errors import (
-    MalformedLocators,
-    StorageError,
-)
+from protocol.storage.errors import MalformedLocators, StorageError
 from protocol.storage.jobs import JobData, Judge, fetch_job, output_decls, publish_result
 from protocol.storage.locators import JobLocators
 from protocol.storage.store import Store
@@ -186,15 +183,17 @@ class Agent:
 
     def cycle(self) -> bool:
         """One snapshot, one decision, its actions; whether anything was done."""
-        at = self.chain.snapshot()
-        book = self.history.sync(at)
-        if self.defence.cycle(at, book):
-            return True
+        defended = self.defence.stand(self._news)
+        at, book = self._news()
         sight = self.look(at, book)
         actions = decide(sight, self.schedule, self.config.rules, self.config.habits)
         for action in actions:
             self.act(action, at)
-        return any(not isinstance(action, Refuse) for action in actions)
+        return defended or any(not isinstance(action, Refuse) for action in actions)
+
+    def _news(self) -> tuple[Snapshot, Book]:
+        at = self.chain.snapshot()
+        return at, self.history.sync(at)
 
     def look(self, at: Snapshot, book: Book) -> Sight:
         """What is on chain at one block, as ``decide`` wants it."""
@@ -431,8 +430,7 @@ class Agent:
         """In the middle of a run: the moves of disputes that cannot wait for its end.  A node that
         is away, or a move that fails, is met again by the next cycle."""
         try:
-            at = self.chain.snapshot()
-            self.defence.cycle(at, self.history.sync(at))
+            self.defence.stand(self._news)
         except Interrupted:
             raise
         except ChainError as error:
