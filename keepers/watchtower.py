@@ -38,6 +38,8 @@ from protocol.spec.dispute import Wait
 from protocol.spec.job import JobStatus
 from protocol.spec.strategy import Move as GameMove
 from protocol.spec.strategy import NothingWrong, Prove
+from protocol.storage.cache import Cache
+from protocol.storage.jobs import Holder
 
 log: Final = logging.getLogger("assay.keeper")
 
@@ -95,6 +97,10 @@ class Kind(Enum):
 
 COMPUTED: Final = (Kind.PLAY, Kind.CHALLENGE, Kind.VOID)
 """What takes a trace, or a look at all of a job's data, unless they are there."""
+
+
+ATTACKED: Final = (Verdict.WRONG, Verdict.ILLEGAL)
+"""Verdicts on claims whose data is needed again."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +203,8 @@ class Watchtower(Keeper[View, Move]):
         self.policy = policy or Policy()
         self._clock = clock
         self._history = History(chain)
+        storage = judge.store.config
+        self._holder = Holder(Cache(storage.cache_dir, storage.cache_max_bytes))
         self._disputes: Mapping[bytes, Dispute] = {}
         self._jobs: Mapping[bytes, JobRecord] = {}
         self._busy = False
@@ -227,6 +235,9 @@ class Watchtower(Keeper[View, Move]):
             for (record, claim, number), (challenge, until) in zip(places, found, strict=True)
         )
         self.judge.keep_only([r for r in map(claim_of, committed) if r is not None])
+        known = self.judge.verdicts
+        needed = (r for r in committed if known.get(claim_of(r) or b"") in ATTACKED)
+        self._holder.keep({r.job: (r.terms.task, r.locators) for r in needed})
         return View(
             time=max(at.timestamp, at.next_timestamp),
             claims=committed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ from protocol.chain.event import HistoryBroken
 from protocol.chain.fees import bumped
 from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Sender
+from protocol.spec.job import Fault
+from protocol.storage.cache import Cache
+from protocol.storage.config import StorageConfig
+from protocol.storage.errors import ContentMissing
 from tests.keepers.test_watchtower_on_chain import (
     EXAMPLES,
     Party,
@@ -129,6 +134,33 @@ def test_cycle__killed_with_its_challenge_in_flight__next_life_bonds_nothing_mor
             assert len(next_life.view()[0].seats) == 1
             play(next_life, party, job)
             assert challenges(next_life, party, job) == 1
+
+
+def crowd_out(storage: StorageConfig) -> None:
+    """Another process fills the cache with other things."""
+    small = Cache(storage.cache_dir, 10)
+    small.obtain("tensor", os.urandom(32), lambda entry: entry.write(bytes(100)))
+
+
+def missing(*_: object, **__: object) -> None:
+    raise ContentMissing("nobody has it any more")
+
+
+def test_cycle__data_of_a_wrong_result_is_published_no_more__a_new_life_plays_to_the_end(
+    staffed: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = post(staffed, EXAMPLES["counter"]).job
+    with liar(staffed, tmp_path, "counter") as party:
+        committed(party, job)
+        with watcher(staffed, tmp_path) as first:
+            for _ in range(2):
+                first.cycle()
+            assert len(first.view()[0].seats) == 1
+            crowd_out(first.judge.store.config)
+        with watcher(staffed, tmp_path) as next_life:
+            monkeypatch.setattr(next_life.judge.store, "get", missing)
+            monkeypatch.setattr(next_life.judge.store, "fetch", missing)
+            assert play(next_life, party, job).attempts[0].fault is Fault.WRONG
 
 
 @pytest.mark.parametrize("fault", ["refuse", "omit"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from protocol.spec.answers import Answer, Answerer, Part
 from protocol.spec.demands import fee_of
 from protocol.spec.job import JobStatus
 from protocol.spec.workload import Rate
+from protocol.storage.cache import Cache
 from protocol.storage.errors import ContentMissing
 from provider.agent import Agent, AgentConfig
 from provider.decide import Habits
@@ -198,6 +200,27 @@ def test_cycle__one_demand_cannot_be_answered__the_others_are(
         monkeypatch.undo()
         agent.defence._rests.clear()
         agent.cycle()
+        assert in_time(demands(agent, record)), lines
+
+
+def test_cycle__data_of_a_live_claim_is_published_no_more__a_new_life_answers_from_the_cache(
+    staffed: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise ContentMissing("nobody has it any more")
+
+    with provider(staffed, tmp_path) as (agent, _):
+        record = committed(staffed, agent)
+        small = Cache(agent.cache.directory, 10)
+        small.obtain("tensor", os.urandom(32), lambda entry: entry.write(bytes(100)))
+    with provider(staffed, tmp_path) as (agent, lines), stranger(staffed) as other:
+        monkeypatch.setattr(agent.store, "get", missing)
+        monkeypatch.setattr(agent.store, "fetch", missing)
+        challenge(other, record)
+        flood(other, record, 2)
+        agent.cycle()
+        dispute = agent.history.sync(agent.chain.snapshot()).disputes[claim_of(record)]
+        assert dispute.opened is not None, lines
         assert in_time(demands(agent, record)), lines
 
 
