@@ -194,7 +194,7 @@ class Runner(Generic[View, Action]):
         self._stop = stop
         self._patience = Patience(clock)
         self._again = False
-        self._away = False
+        self._away = ""
         self._scheduler = BackgroundScheduler(
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -225,7 +225,7 @@ class Runner(Generic[View, Action]):
                 self._again = self.report.again
                 self._wake(self.report)
             if self._away:
-                self._away = False
+                self._away = ""
                 log.info("%s: the node answers again", self.keeper.name)
             self._patience.forget("tick")
         except Interrupted:
@@ -260,8 +260,8 @@ class Runner(Generic[View, Action]):
             self._end(error)
             return
         self._patience.failed("tick")
-        if not self._away:
-            self._away = True
+        if str(error) != self._away:
+            self._away = str(error)
             log.warning("%s: %s; trying again", self.keeper.name, error)
 
     def _end(self, error: AssayError) -> None:

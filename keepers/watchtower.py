@@ -6,27 +6,24 @@ by value at risk; a long computation lets the moves of disputes pass in between.
 another's challenge: of a wrong claim it opens its own.
 
 On disk it keeps only verdicts, so that nothing is computed twice.  Everything else is on chain: it
-may be killed at any point, and goes on from where its disputes stand.
+may be killed at any point, a challenge sent and not mined, and goes on from where its disputes
+stand.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from keepers.base import Keeper, Runner
-from keepers.config import KeeperConfig
-from keepers.judge import Judge, JudgeConfig, Uncertain, Verdict
+from keepers.base import Keeper
+from keepers.judge import Judge, Uncertain, Verdict
 from protocol.chain.book import JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call, short
-from protocol.chain.deployment import checksum
 from protocol.chain.disputes import Dispute
 from protocol.chain.errors import ChainError, Interrupted, retries
 from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
@@ -38,12 +35,11 @@ from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Outcome, Result, Sender
 from protocol.spec.dispute import Outcome as Ended
 from protocol.spec.dispute import Wait
-from protocol.spec.errors import AssayError
-from protocol.spec.job import TRACE_FACTOR, JobStatus
+from protocol.spec.job import JobStatus
 from protocol.spec.strategy import Move as GameMove
 from protocol.spec.strategy import NothingWrong, Prove
-from protocol.storage.config import StorageConfig
-from protocol.storage.store import Store
+from protocol.storage.cache import Cache
+from protocol.storage.jobs import Holder
 
 log: Final = logging.getLogger("assay.keeper")
 
@@ -77,9 +73,15 @@ class View:
     fallen: tuple[tuple[bytes, int], ...] = ()
     credits: tuple[tuple[str, int, int], ...] = ()
 
-
-class NoGame(AssayError):
-    """The market has no dispute game."""
+    @property
+    def seated(self) -> frozenset[bytes]:
+        """Claims that a challenge of mine attacks.  One whose clock I let run out is lost, and no
+        reason not to open another."""
+        return frozenset(
+            seat.claim
+            for seat in self.seats
+            if seat.challenge.wait is not Wait.CHALLENGER or self.time <= seat.deadline
+        )
 
 
 class Kind(Enum):
@@ -95,6 +97,10 @@ class Kind(Enum):
 
 COMPUTED: Final = (Kind.PLAY, Kind.CHALLENGE, Kind.VOID)
 """What takes a trace, or a look at all of a job's data, unless they are there."""
+
+
+ATTACKED: Final = (Verdict.WRONG, Verdict.ILLEGAL)
+"""Verdicts on claims whose data is needed again."""
 
 
 @dataclass(frozen=True)
@@ -132,13 +138,7 @@ def decide(view: View, policy: Policy) -> list[Move]:
         elif x.wait is not Wait.CHALLENGER and late:
             moves.append(_act(Kind.TIMEOUT, seat.job, seat.claim, seat.number, x.since))
     moves += [Act(Kind.COLLECT, claim, b"", number) for claim, number in view.fallen]
-    # A challenge of mine whose clock I let run out is lost, and no reason not to open another.
-    seated = {
-        seat.claim
-        for seat in view.seats
-        if seat.challenge.wait is not Wait.CHALLENGER or view.time <= seat.deadline
-    }
-    unknown = []
+    seated, unknown = view.seated, []
     for record in sorted(view.claims, key=lambda r: (r.clock, r.job)):
         claim = claim_of(record)
         if claim is None or not _watched(record, policy):
@@ -203,6 +203,8 @@ class Watchtower(Keeper[View, Move]):
         self.policy = policy or Policy()
         self._clock = clock
         self._history = History(chain)
+        storage = judge.store.config
+        self._holder = Holder(Cache(storage.cache_dir, storage.cache_max_bytes))
         self._disputes: Mapping[bytes, Dispute] = {}
         self._jobs: Mapping[bytes, JobRecord] = {}
         self._busy = False
@@ -233,6 +235,9 @@ class Watchtower(Keeper[View, Move]):
             for (record, claim, number), (challenge, until) in zip(places, found, strict=True)
         )
         self.judge.keep_only([r for r in map(claim_of, committed) if r is not None])
+        known = self.judge.verdicts
+        needed = (r for r in committed if known.get(claim_of(r) or b"") in ATTACKED)
+        self._holder.keep({r.job: (r.terms.task, r.locators) for r in needed})
         return View(
             time=max(at.timestamp, at.next_timestamp),
             claims=committed,
@@ -330,7 +335,10 @@ class Watchtower(Keeper[View, Move]):
         self.judge.prepare(record, action.claim)
         self._allow(token, at)
         call = self.chain.contracts.game.challenge(record.terms, action.claim, native)
-        outcome = self.sender.send(call, already=_over)
+        # The game takes any number of challenges: one sent before, and mined since, is enough.
+        outcome = self.sender.send(
+            call, already=_over, done=lambda: action.claim in self.view()[0].seated
+        )
         bond = f"a bond of {token} tokens and {native} wei"
         return self._line(f"job {short(action.job)} challenged with {bond}", outcome)
 
@@ -433,7 +441,7 @@ class Watchtower(Keeper[View, Move]):
             case Result.MINED:
                 return f"{what} ({outcome.gas} gas, block {outcome.block})"
             case Result.ALREADY_DONE:
-                return f"{what}: somebody was faster, or the claim ended"
+                return f"{what}: it was done before, or the claim ended"
             case Result.DRY_RUN:
                 return f"{what}: not sent without a key"
 
@@ -442,59 +450,3 @@ def _over(refusal: Reverted) -> bool:
     """The move was made, the claim fell, or its window is over: the next look says what is left."""
     done = (WrongTurn, NotLive, HasFallen, WrongStatus, WrongClaim, TooLate)
     return isinstance(refusal, done)
-
-
-# --- the process ---------------------------------------------------------------------------------
-
-
-@contextmanager
-def watchtower(
-    config: KeeperConfig, judging: JudgeConfig, policy: Policy, storage: StorageConfig,
-    stop: threading.Event,
-) -> Iterator[Watchtower]:  # fmt: skip
-    """A watchtower with the configured key, connected.
-
-    Raises WrongChain, NodeUnavailable, NoGame, WalletError, IpfsUnavailable.
-    """
-    with Chain.connect(config.chain, stop=stop) as chain, Store(storage) as store:
-        if not chain.has_game:
-            raise NoGame(
-                f"there is no dispute game at {checksum(chain.deployment.game)}: nothing can be "
-                f"challenged on this market"
-            )
-        store.node()
-        judge = Judge(store, judging)
-        judge.stopped = stop.is_set
-        wallet = None if config.dry_run else chain.wallet()
-        yield Watchtower(chain, Sender(chain, wallet), judge, policy)
-
-
-def check(tower: Watchtower) -> list[str]:
-    """The world before work starts: lines that say what was found."""
-    view, at = tower.view()
-    due = decide(view, tower.policy)
-    lines = [
-        f"chain {tower.chain.chain_id} at block {at.number}, "
-        f"market {checksum(tower.chain.deployment.market)}",
-        f"{len(view.claims)} committed results, {len(view.verdicts)} judged before, "
-        f"{len(view.seats)} challenges of mine, {len(due)} things to do",
-    ]
-    if tower.sender.wallet is None:
-        return [*lines, "no key: a dry run, nothing would be sent"]
-    has = tower.chain.balances(tower.sender.address, at)
-    lines.append(
-        f"account {checksum(tower.sender.address)} with {has.token} tokens (smallest units) "
-        f"and {has.native} wei"
-    )
-    if view.claims:
-        most = max(r.terms.deal.price_ceiling for r in view.claims)
-        if has.token < TRACE_FACTOR * most:
-            lines.append(
-                f"warning: a first challenge of the dearest takes {TRACE_FACTOR * most} tokens"
-            )
-    return lines
-
-
-def serve(tower: Watchtower, poll_seconds: float, stop: threading.Event) -> None:
-    """Runs until ``stop`` is set.  Raises what ends it otherwise."""
-    Runner(tower, poll_seconds, stop).run()

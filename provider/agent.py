@@ -39,11 +39,8 @@ from protocol.spec.types import Array, Program
 from protocol.spec.workload import Rate, work_of
 from protocol.storage.cache import Cache
 from protocol.storage.config import StorageConfig
-from protocol.storage.errors import (
-    MalformedLocators,
-    StorageError,
-)
-from protocol.storage.jobs import JobData, Judge, fetch_job, output_decls, publish_result
+from protocol.storage.errors import MalformedLocators, StorageError
+from protocol.storage.jobs import Holder, JobData, Judge, fetch_job, output_decls, publish_result
 from protocol.storage.locators import JobLocators
 from protocol.storage.store import Store
 from provider import telemetry
@@ -122,15 +119,14 @@ class Agent:
         self.me = sender.address
         self.history = History(chain)
         self.cache = Cache(store.config.cache_dir, store.config.cache_max_bytes)
+        self._holder = Holder(self.cache)
         self.results = Results(config.directory / "results")
         self.refused: dict[bytes, Refusal] = {}
         self.failed: frozenset[bytes] = frozenset()
         self.rate = Rate(1.0, 1.0)
         self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
         self.defence = Defence(chain, sender, self._truth, self._holdings, say)
-        at = chain.snapshot()
-        limits = chain.limits(at)
-        self.schedule = limits.schedule
+        self.schedule = chain.limits(chain.snapshot()).schedule
 
     # --- the world before work starts ------------------------------------------------------------
 
@@ -186,15 +182,21 @@ class Agent:
 
     def cycle(self) -> bool:
         """One snapshot, one decision, its actions; whether anything was done."""
-        at = self.chain.snapshot()
-        book = self.history.sync(at)
-        if self.defence.cycle(at, book):
-            return True
+        defended = self.defence.stand(self._news)
+        at, book = self._news()
         sight = self.look(at, book)
         actions = decide(sight, self.schedule, self.config.rules, self.config.habits)
         for action in actions:
             self.act(action, at)
-        return any(not isinstance(action, Refuse) for action in actions)
+        return defended or any(not isinstance(action, Refuse) for action in actions)
+
+    def _news(self) -> tuple[Snapshot, Book]:
+        """The newest block and its book; the data of my jobs stays in the cache."""
+        at = self.chain.snapshot()
+        book = self.history.sync(at)
+        mine = (job for job in book.jobs.values() if job.live and job.provider == self.me)
+        self._holder.keep({job.job: (job.terms.task, job.locators) for job in mine})
+        return at, book
 
     def look(self, at: Snapshot, book: Book) -> Sight:
         """What is on chain at one block, as ``decide`` wants it."""
@@ -266,13 +268,12 @@ class Agent:
 
     def _data(self, job: JobRecord, judge: Judge | None = None) -> JobData:
         """Program, constants and inputs, checked against the terms."""
-        locators = JobLocators.decode(job.locators)
         rules = self.config.rules
         return fetch_job(
             self.store,
             self.cache,
             job.terms.task,
-            locators,
+            JobLocators.decode(job.locators),
             max_bytes=rules.max_memory,
             max_program=rules.max_program,
             judge=judge,
@@ -431,12 +432,11 @@ class Agent:
         """In the middle of a run: the moves of disputes that cannot wait for its end.  A node that
         is away, or a move that fails, is met again by the next cycle."""
         try:
-            at = self.chain.snapshot()
-            self.defence.cycle(at, self.history.sync(at))
+            self.defence.stand(self._news)
         except Interrupted:
             raise
         except ChainError as error:
-            if not retries(error) and not isinstance(error, Reverted | TransactionFailed):
+            if not retries(error):
                 raise
             log.warning("%s", error)
 

@@ -8,6 +8,7 @@ for.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +18,7 @@ from protocol.chain.chain import Chain
 from protocol.chain.contracts import short
 from protocol.chain.court_reverts import NotOpen
 from protocol.chain.demands import DemandRecord
-from protocol.chain.errors import TransactionFailed
+from protocol.chain.errors import GasTooHigh, NodeRefused, TransactionFailed
 from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
 from protocol.chain.refusal import Reverted
 from protocol.chain.reverts import WrongClaim
@@ -27,6 +28,7 @@ from protocol.chain.transactions import Outcome, Result, Sender
 from protocol.spec.answers import Answerer
 from protocol.spec.dispute import Outcome as Ended
 from protocol.spec.dispute import Wait
+from protocol.spec.errors import LimitExceeded, ProgramError, TensorMismatch
 from protocol.spec.strategy import Move, OpenStep
 from protocol.storage.errors import StorageError
 from provider.engine.claims import Truth, Truths
@@ -36,14 +38,25 @@ MOST_MOVES: Final = 8
 """Moves in one transaction: about a million gas."""
 
 FAILURES: Final = (
-    Reverted, TransactionFailed, StorageError, EngineError, MemoryError, RuntimeError,
+    Reverted, TransactionFailed, NodeRefused, GasTooHigh, StorageError, EngineError, ProgramError,
+    TensorMismatch, LimitExceeded, ArithmeticError, LookupError, MemoryError, OSError, RuntimeError,
+    TypeError, ValueError,
 )  # fmt: skip
-"""What goes wrong with one claim and does not stop the others: it is tried again at the next cycle.
+"""What goes wrong with one claim and does not stop the others: it is tried again at a later cycle.
 torch reports a lack of memory as a RuntimeError."""
+
+MOST_LOOKS: Final = 40
+"""Looks in a row that find something due, before other work has its turn: whoever floods a provider
+with demands does not keep it from running its jobs."""
+
+RESTS: Final = 3
+"""What failed is left alone so many times as long as it took: data that is not there, or a trace
+that cannot be built, leaves the clocks of other claims their time."""
 
 MOST_HELD: Final = 8
 """Claims whose data is kept at hand for demands."""
 
+News = Callable[[], tuple[Snapshot, Book]]
 Say = Callable[[str], None]
 Build = Callable[[JobRecord], Truth]
 Hold = Callable[[JobRecord], Answerer]
@@ -87,6 +100,7 @@ class Supply:
 
 
 Action = Answer | Close | Supply
+Matter = tuple[type[Action], bytes, int]
 
 
 def decide(seats: Sequence[Seat], asks: Sequence[Ask], time: int) -> list[Action]:
@@ -133,16 +147,19 @@ class Defence:
     demands for its data."""
 
     def __init__(
-        self, chain: Chain, sender: Sender, build: Build, hold: Hold, say: Say
-    ) -> None:
+        self, chain: Chain, sender: Sender, build: Build, hold: Hold, say: Say,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self.chain = chain
         self.sender = sender
         self.say = say
         self.truths = Truths()
         self._build = build
         self._hold = hold
+        self._clock = clock
         self._holdings: dict[bytes, Answerer] = {}
         self._fetching: set[bytes] = set()
+        self._rests: dict[Matter, float] = {}
         self._building = False
         self._last: dict[bytes, str] = {}
 
@@ -168,6 +185,7 @@ class Defence:
         ]
         claims = [claim for claim, _ in places]
         self.truths.keep_only(claims)
+        self._rests = {key: until for key, until in self._rests.items() if key[1] in jobs}
         self._last = {claim: line for claim, line in self._last.items() if claim in jobs}
         found = self.chain.turns_of(places, at)
         seats = [
@@ -176,25 +194,44 @@ class Defence:
         ]
         return seats, asks
 
+    def stand(self, news: News) -> bool:
+        """Answer what is due, and what comes due meanwhile; whether anything was done."""
+        for looks in range(MOST_LOOKS):
+            if not self.cycle(*news()):
+                return looks > 0
+        return True
+
     def cycle(self, at: Snapshot, book: Book) -> bool:
-        """Answer what is due; whether anything was done.
+        """Answer what is due; whether anything was done.  Of the demands it answers one: whatever
+        came meanwhile is looked at before the next.
 
         Called again from within the building of a trace (a run tells its progress), it answers only
         what needs no other trace.
         """
         done = False
         for action in decide(*self.look(at, book), at.next_timestamp):
+            matter, began = self._matter(action), self._clock()
+            if began < self._rests.get(matter, 0.0):
+                continue
             try:
                 match action:
                     case Close():
                         done |= self._close(action)
                     case Supply() if action.claim not in self._fetching:
-                        done |= self._supply(action)
+                        if self._supply(action):
+                            return True
                     case Answer() if self.truths.has(action.claim) or not self._building:
                         done |= self._answer(action)
             except FAILURES as error:
+                self._rests[matter] = began + (1 + RESTS) * (self._clock() - began)
                 self._once(action.claim, f"job {short(action.job.job)} not defended: {error}")
         return done
+
+    def _matter(self, action: Action) -> Matter:
+        """What fails if ``action`` does: once a claim's data is there, one demand alone."""
+        if isinstance(action, Supply) and action.claim in self._holdings:
+            return Supply, action.claim, action.demand.number
+        return type(action), action.claim, 0
 
     def _once(self, claim: bytes, line: str) -> None:
         """Says a line about a claim, unless it was the last one."""
@@ -253,21 +290,26 @@ class Defence:
         outcome = self.sender.send(call, already=already)
         self._said(action.job, call.what, outcome)
 
-    def _supply(self, action: Supply) -> bool:
-        if action.claim not in self._holdings:
+    def _held(self, job: JobRecord, claim: bytes) -> Answerer:
+        if claim not in self._holdings:
             while len(self._holdings) >= MOST_HELD:
                 del self._holdings[next(iter(self._holdings))]
-            self._fetching.add(action.claim)
+            self._fetching.add(claim)
             try:
-                self._holdings[action.claim] = self._hold(action.job)
+                self._holdings[claim] = self._hold(job)
             finally:
-                self._fetching.discard(action.claim)
-        proof = self._holdings[action.claim].answer(*action.demand.place)
+                self._fetching.discard(claim)
+        return self._holdings[claim]
+
+    def _supply(self, action: Supply) -> bool:
+        """Answer a demand; False if somebody else did."""
+        proof = self._held(action.job, action.claim).answer(*action.demand.place)
         call = self.chain.contracts.court.answer(
             action.job.terms, action.claim, *action.demand.place, proof
         )
-        self._said(action.job, call.what, self.sender.send(call, already=_done))
-        return True
+        outcome = self.sender.send(call, already=_done)
+        self._said(action.job, call.what, outcome)
+        return outcome.result is Result.MINED
 
     def _close(self, action: Close) -> bool:
         call = self.chain.contracts.game.timeout_challengers(action.claim, action.numbers)

@@ -63,26 +63,27 @@ def watchtower_command(
     """
     if once and check:
         raise click.UsageError("got --once and --check; one is wanted")
-    from keepers import watchtower as tower
+    from keepers import watching
     from keepers.config import KeeperConfig
     from keepers.judge import JudgeConfig
+    from keepers.watchtower import Policy
     from protocol.storage.config import StorageConfig
 
     config = replace(KeeperConfig.from_env(), dry_run=dry_run)
     judging = JudgeConfig(directory.expanduser(), backend, device, threads, float(fetch_seconds))
-    policy = tower.Policy(min_price=min_price, clients=frozenset(clients))
+    policy = Policy(min_price=min_price, clients=frozenset(clients))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr,
                         datefmt="%H:%M:%S")  # fmt: skip
     stop = threading.Event()
     with (
         stopping(stop),
         plain_warnings(),
-        tower.watchtower(config, judging, policy, StorageConfig.from_env(), stop) as made,
+        watching.watchtower(config, judging, policy, StorageConfig.from_env(), stop) as made,
     ):
         if once:
             _once(made, as_json)
             return
-        lines = tower.check(made)
+        lines = watching.check(made)
         if as_json:
             emit_json({"ok": True, "found": lines})
         else:
@@ -90,7 +91,7 @@ def watchtower_command(
         if not check:
             market = address_text(made.chain.deployment.market)
             click.echo(f"watchtower: watching the market at {market}")
-            tower.serve(made, config.poll_seconds, stop)
+            watching.serve(made, config.poll_seconds, stop)
             click.echo("watchtower: stopped")
 
 

@@ -1,4 +1,4 @@
-"""Errors of the chain package, and the one table that says which of them are worth a retry.
+"""Errors of the chain package, and the one list that says which of them end a process.
 
 Refusals by a contract have classes of their own, named as in Solidity: ``protocol.chain.reverts``.
 """
@@ -27,7 +27,7 @@ class NodeUnavailable(ChainError):
 
 
 class NodeRefused(ChainError):
-    """The node answered a request with an error that asking again will not change."""
+    """The node answered a request with an error that asking again at once will not change."""
 
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
@@ -94,32 +94,14 @@ class Interrupted(ChainError):
     """A stop was asked for in the middle of a wait."""
 
 
-RETRIES: Final[dict[type[ChainError], bool]] = {
-    NodeUnavailable: True,
-    BlockUnavailable: True,
-    Reorganised: True,
-    NonceTooLow: True,
-    Underpriced: True,
-    AlreadyKnown: True,
-    TransactionPending: True,
-    FeeTooHigh: True,
-    InsufficientFunds: True,
-    RangeTooLarge: False,
-    NodeRefused: False,
-    GasTooHigh: False,
-    Unprofitable: False,
-    TransactionFailed: False,
-    WrongChain: False,
-    ChainConfigError: False,
-    WalletError: False,
-    Interrupted: False,
-}
-"""Whether a later try may succeed with nothing changed here.  Contract refusals stop."""
+ENDS: Final = (ChainConfigError, WrongChain, WalletError, Interrupted)
+"""What no later look cures: something has to be changed here, or the end was asked for."""
 
 
 def retries(error: ChainError) -> bool:
-    """Whether ``error`` is worth another try, by the nearest class in RETRIES (else no)."""
-    for kind in type(error).__mro__:
-        if kind in RETRIES:
-            return RETRIES[kind]
-    return False
+    """Whether a process that looks again and again goes on after ``error``.
+
+    What is not in ENDS may be gone at the next look, which rebuilds its state from the chain: a
+    node's unknown complaint too, and a refusal by a contract.
+    """
+    return not isinstance(error, ENDS)

@@ -3,7 +3,9 @@
 A sender keeps nothing on disk.  After a kill it finds its own unmined transactions by the
 difference between the account's pending and mined nonces, gives them time, and then takes their
 place.  What they meant to do is decided anew from the chain's state by the caller, so a call that
-turns out to be done already is success (``already``).
+turns out to be done already is success (``already``).  A call that no contract refuses a second
+time says itself whether it is ``done``; it is asked once the fate of earlier nonces is known, and
+whatever else is sent for the call's own nonce, one of them is mined.
 """
 
 from __future__ import annotations
@@ -42,6 +44,9 @@ log: Final = logging.getLogger("assay.chain")
 NOBODY: Final = bytes(20)
 Already = Callable[[Reverted], bool]
 """Says of a refusal whether it means that somebody did the same before."""
+
+Done = Callable[[], bool]
+"""Says of the newest block whether the key did the same before."""
 
 
 class Result(Enum):
@@ -172,25 +177,31 @@ class Sender:
     # --- sending ----------------------------------------------------------------------------------
 
     def send(
-        self, call: Call, *, already: Already | None = None, max_cost: int | None = None
+        self,
+        call: Call,
+        *,
+        already: Already | None = None,
+        done: Done | None = None,
+        max_cost: int | None = None,
     ) -> Outcome:
         """Sends one call and waits until it is mined and confirmed.
 
-        ``already(refusal)`` true makes a refusal success (Result.ALREADY_DONE).  ``max_cost`` in
-        wei raises Unprofitable before anything is sent.  Raises also as ``quote``;
+        ``already(refusal)`` true makes a refusal success (Result.ALREADY_DONE), and so does
+        ``done()`` once a nonce is chosen: what was sent for earlier ones is mined by then.
+        ``max_cost`` in wei raises Unprofitable before anything is sent.  Raises also as ``quote``;
         InsufficientFunds; TransactionFailed; TransactionPending after the configured time (it may
         still be mined: deciding anew is safe); Interrupted; NodeUnavailable.
         """
         with self._lock:
             try:
-                return self._send(call, max_cost)
+                return self._send(call, done, max_cost)
             except Reverted as refusal:
                 if already is None or not already(refusal):
                     raise
                 log.info("%s: already done", call.what)
                 return Outcome(Result.ALREADY_DONE, call)
 
-    def _send(self, call: Call, max_cost: int | None) -> Outcome:
+    def _send(self, call: Call, done: Done | None, max_cost: int | None) -> Outcome:
         deadline = self._clock() + self._config.give_up_seconds
         while True:
             self.simulate(call)
@@ -198,6 +209,9 @@ class Sender:
                 log.info("dry run: %s", call.what)
                 return Outcome(Result.DRY_RUN, call)
             nonce = self._free_nonce(deadline)
+            if done is not None and done():
+                log.info("%s: done by an earlier transaction of this key", call.what)
+                return Outcome(Result.ALREADY_DONE, call)
             # Where it takes the place of unmined transactions, their effects do not count.
             block = "latest" if self._count("pending") > nonce else "pending"
             if block == "latest":

@@ -138,12 +138,28 @@ def fetch_manifest(
                 f"{cid} lists tensors of root 0x{found.hex()}, committed is 0x{root.hex()}"
             )
 
-    # Lists of one root may lie under several CIDs: each has its own entry.
-    key = keccak256(root + cid.to_bytes())
     data = fetch_blob(
-        store, cache, "manifest", cid, key, verify, MAX_MANIFEST_BYTES, timeout=timeout
-    )
+        store, cache, "manifest", cid, _manifest_key(cid, root), verify, MAX_MANIFEST_BYTES,
+        timeout=timeout,
+    )  # fmt: skip
     return decode_manifest(data)
+
+
+def _manifest_key(cid: Cid, root: bytes) -> bytes:
+    """Lists of one root may lie under several CIDs: each has its own entry in the cache."""
+    return keccak256(root + cid.to_bytes())
+
+
+def hold_tensors(cache: Cache, cid: Cid, root: bytes, until: float) -> None:
+    """What the cache has of a list of tensors stays there until ``until`` (seconds since 1970)."""
+    key = _manifest_key(cid, root)
+    cache.hold("manifest", key, until)
+    try:
+        entries = decode_manifest(cache.path("manifest", key).read_bytes())
+    except (FileNotFoundError, MalformedManifest):
+        return  # not fetched, or rotten: whoever fetches it next finds out
+    for entry in entries:
+        cache.hold("tensor", entry.root, until)
 
 
 class _TensorSink:

@@ -5,6 +5,8 @@ length, modification time and two checksums, for a cheap check at every load; th
 the root itself.  Files appear whole (written aside, synced, renamed), the record after the bytes;
 locks by the first digits of the root make processes that want one thing fetch it once.  The least
 recently used entries go when the cache is over its bound; whoever has one mapped keeps it.
+The time of last use, which the record has, may lie ahead: until then the entry is held, whatever
+the bound.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -81,13 +83,19 @@ class Cache:
                 raise ContentMismatch("its length, time or checksums have changed")
             if full is not None:
                 full(path)
-            os.utime(record)
+            _used(record, time.time())
         except FileNotFoundError:
             return None
         except (ValueError, ContentMismatch) as error:
             self.discard(kind, root, str(error))
             return None
         return path
+
+    def hold(self, kind: str, root: bytes, until: float) -> None:
+        """An entry that is there stays until ``until`` (seconds since 1970), in the way of all
+        processes and of a restart."""
+        with suppress(FileNotFoundError):
+            _used(meta_path(self.path(kind, root)), until)
 
     def discard(self, kind: str, root: bytes, why: str) -> None:
         """Removes an entry that cannot be used."""
@@ -140,7 +148,7 @@ class Cache:
         os.replace(name, meta_path(path))
 
     def entries(self) -> list[tuple[float, int, Path]]:
-        """Last use (seconds since 1970), bytes and path of every entry."""
+        """Last use, or until when it is held (seconds since 1970), bytes and path of entries."""
         found = []
         for record in self.directory.glob("*/??/*.meta"):
             path = record.with_suffix("")
@@ -156,16 +164,18 @@ class Cache:
         return sum(size for _, size, _ in self.entries())
 
     def evict(self, keep: Path | None = None) -> None:
-        """Removes the least recently used entries beyond the bound, and what crashes left."""
+        """Removes the least recently used entries beyond the bound, but none that is held, and what
+        crashes left."""
         with self._locked("evict"):
-            oldest = time.time() - STALE_S
+            now = time.time()
+            oldest = now - STALE_S
             for leftover in self._partial.iterdir():
                 if leftover.stat().st_mtime < oldest:
                     leftover.unlink(missing_ok=True)
             entries = sorted(self.entries())
             total = sum(size for _, size, _ in entries)
-            for _, size, path in entries:
-                if total <= self.max_bytes:
+            for used, size, path in entries:
+                if total <= self.max_bytes or used > now:
                     break
                 if path != keep:
                     meta_path(path).unlink(missing_ok=True)
@@ -183,6 +193,12 @@ class Cache:
 def meta_path(path: Path) -> Path:
     """The record beside an entry."""
     return path.with_name(path.name + ".meta")
+
+
+def _used(record: Path, when: float) -> None:
+    """Never brings the time of last use back."""
+    if record.stat().st_mtime < when:
+        os.utime(record, (when, when))
 
 
 def fingerprint(path: Path) -> dict[str, int]:

@@ -7,7 +7,9 @@ a job starts here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +21,13 @@ from protocol.spec.illegality import split
 from protocol.spec.interpreter import check_steps, check_tensors
 from protocol.spec.job import Task, unpack_steps
 from protocol.spec.types import Array, Program, TensorDecl
-from protocol.storage.bundle import fetch_blob, fetch_tensors, publish_tensors, time_left
+from protocol.storage.bundle import (
+    fetch_blob,
+    fetch_tensors,
+    hold_tensors,
+    publish_tensors,
+    time_left,
+)
 from protocol.storage.cache import Cache
 from protocol.storage.cid import Cid
 from protocol.storage.errors import (
@@ -27,12 +35,19 @@ from protocol.storage.errors import (
     ContentMissing,
     ContentTooLarge,
     ContentTooSlow,
+    MalformedLocators,
 )
 from protocol.storage.locators import JobLocators, ResultLocators
 from protocol.storage.store import Progress, Store
 
 MAX_JOB_BYTES: Final = 16 << 30
 """Most bytes of constants, and of inputs, that are fetched unless a caller says otherwise."""
+
+HOLD_S: Final = 6 * 3600.0
+"""Seconds that the data of a live job stays in the cache after a process was last seen."""
+
+RENEW_S: Final = 60.0
+"""Seconds between two renewals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +237,34 @@ def fetch_parts(
         tensors(locators.constants, task.constants_root),
         tensors(locators.inputs, task.inputs_root),
     )
+
+
+def hold_job(cache: Cache, task: Task, locators: JobLocators, until: float) -> None:
+    """What the cache has of a job stays there until ``until`` (seconds since 1970)."""
+    cache.hold("program", task.program_root, until)
+    hold_tensors(cache, locators.constants, task.constants_root, until)
+    hold_tensors(cache, locators.inputs, task.inputs_root, until)
+
+
+class Holder:
+    """Keeps in the cache what live jobs need, for HOLD_S seconds beyond the last call: so long a
+    process may be away, and what it needed is still there.  ``clock`` gives seconds since 1970."""
+
+    def __init__(self, cache: Cache, clock: Callable[[], float] = time.time) -> None:
+        self._cache = cache
+        self._clock = clock
+        self._renewed: dict[bytes, float] = {}
+
+    def keep(self, jobs: Mapping[bytes, tuple[Task, bytes]]) -> None:
+        """Tasks and locators of all live jobs, by any key that tells them apart."""
+        now = self._clock()
+        self._renewed = {key: when for key, when in self._renewed.items() if key in jobs}
+        for key, (task, locators) in jobs.items():
+            if now < self._renewed.get(key, -RENEW_S) + RENEW_S:
+                continue
+            self._renewed[key] = now
+            with suppress(MalformedLocators):
+                hold_job(self._cache, task, JobLocators.decode(locators), now + HOLD_S)
 
 
 def publish_result(

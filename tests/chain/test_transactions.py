@@ -267,6 +267,27 @@ def test_send__after_a_kill__waits_for_what_was_sent_before(fresh_world: World) 
     assert world.chain.balances(world.address(KEEPER), world.chain.snapshot()).token == 3
 
 
+def test_send__after_a_kill_and_done_meanwhile__is_not_sent_again(fresh_world: World) -> None:
+    world = fresh_world
+    world.rpc("evm_setAutomine", False)
+    token, who = world.chain.contracts.token, world.address(KEEPER)
+    first = nonce(world, KEEPER)
+    with pytest.raises(TransactionPending):
+        sender(world, give_up_seconds=0.2).send(token.mint(who, 1))
+
+    def done() -> bool:
+        return world.chain.balances(who, world.chain.snapshot()).token > 0
+
+    thread, results = in_thread(lambda: sender(world).send(token.mint(who, 1), done=done))
+    threading.Event().wait(0.3)
+    assert not results
+    world.rpc("evm_mine")
+    thread.join(SECONDS)
+    assert results[0].result is Result.ALREADY_DONE  # type: ignore[attr-defined]
+    assert nonce(world, KEEPER) == first + 1
+    pool(world, 0)
+
+
 def test_send__after_a_kill_and_stuck__takes_its_place(fresh_world: World) -> None:
     world = fresh_world
     world.rpc("evm_setAutomine", False)

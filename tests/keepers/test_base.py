@@ -12,12 +12,17 @@ import pytest
 from keepers.base import LONGEST_PAUSE, Keeper, Patience, Runner
 from protocol.chain.chain import Chain
 from protocol.chain.errors import (
+    ChainConfigError,
+    ChainError,
     Interrupted,
+    NodeRefused,
     NodeUnavailable,
     Reorganised,
     TransactionFailed,
+    WalletError,
     WrongChain,
 )
+from protocol.chain.event import HistoryBroken
 from protocol.chain.state import Snapshot
 
 
@@ -218,12 +223,33 @@ def test_tick__node_away__waits_longer_and_says_so_once(
     assert runner.cycles == 1
 
 
+def test_tick__looks_that_fail__are_said_in_one_line_each_and_repeated(
+    parts: tuple[ScriptedChain, FakeTime, Clerk], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, clock, clerk = parts
+    stop = threading.Event()
+    runner = Runner(clerk, 1.0, stop, clock)
+    clerk.todo = ["a"]
+    clerk.looks = [
+        HistoryBroken("a log is missing"), HistoryBroken("a log is missing"),
+        NodeRefused("missing trie node"),
+    ]  # fmt: skip
+    with caplog.at_level(logging.INFO, "assay.keeper"):
+        for _ in range(4):
+            runner.tick()
+            clock.now += LONGEST_PAUSE
+    assert [caplog.text.count(x) for x in ("log is missing", "trie node", "again")] == [1, 1, 3]
+    assert not stop.is_set()
+    assert clerk.tried == ["a"]
+
+
+@pytest.mark.parametrize("kind", [WrongChain, ChainConfigError, WalletError])
 def test_run__error_that_waiting_does_not_cure__ends_with_it(
-    parts: tuple[ScriptedChain, FakeTime, Clerk],
+    parts: tuple[ScriptedChain, FakeTime, Clerk], kind: type[ChainError]
 ) -> None:
     chain, _, clerk = parts
-    chain.error = WrongChain("another chain")
-    with pytest.raises(WrongChain, match="another chain"):
+    chain.error = kind("another chain")
+    with pytest.raises(kind, match="another chain"):
         Runner(clerk, 0.05, threading.Event()).run()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 
 from client.jobs import Client, Submitted
 from client.terms import Wishes
+from protocol.chain.abi import interface
 from protocol.chain.book import JobRecord
 from protocol.chain.contracts import Call
-from protocol.chain.errors import TransactionFailed, WalletError
+from protocol.chain.errors import NodeRefused, TransactionFailed, WalletError
 from protocol.spec import examples, interpreter
 from protocol.spec.examples import Example
 from protocol.spec.job import JobStatus, task_hash
@@ -280,3 +282,42 @@ def test_prepare__registered__measures_this_machine(market: Market, tmp_path: Pa
         assert agent.rate.instructions > 1e6
         assert any("IPFS peer" in line for line in said)
     assert np.isfinite(agent.rate.products)
+
+
+def test_run__node_refuses_and_leaves_logs_out__goes_on_at_the_next_look(
+    market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market.register(9, 500)
+    posted = next(e for e in interface("JobMarket").events.values() if e.name == "Posted")
+    with market.client() as client, market.agent(9, config(tmp_path)) as (first, _):
+        post(client, EXAMPLES["counter"])
+        cycles(first)
+        market.later(11)
+    with market.agent(9, config(tmp_path)) as (agent, said):
+        real, looks = agent.chain.rpc._once, iter(["refuse", "omit", "omit"])
+
+        def lying(requests: Any) -> list[Any]:
+            fault = next(looks, "") if requests[0][0] == "eth_getLogs" else ""
+            if fault == "refuse":
+                raise NodeRefused("missing trie node")
+            answers = list(real(requests))
+            if fault == "omit":
+                topic = "0x" + posted.topic.hex()
+                answers = [[x for x in answers[0] if x["topics"][0] != topic]]
+            return answers
+
+        monkeypatch.setattr(agent.chain.rpc, "_once", lying)
+        thread = threading.Thread(target=agent.run)
+        thread.start()
+        try:
+            for _ in range(600):
+                if not thread.is_alive() or any("collected" in line for line in said):
+                    break
+                threading.Event().wait(0.05)
+        finally:
+            agent.chain.stop.set()
+            thread.join(20)
+        trouble = [line for line in said if line.startswith("chain: ")]
+        assert ["trie node" in line for line in trouble] == [True, False], trouble
+        assert "never posted" in trouble[1]
+        assert any("collected" in line for line in said), said

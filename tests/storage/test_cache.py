@@ -7,6 +7,7 @@ import hashlib
 import logging
 import multiprocessing
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,24 @@ def test_evict__entry_larger_than_the_bound__is_kept_for_its_user(tmp_path: Path
     path = keep(small, bytes(100))
     assert path.exists()
     assert small.find("tensor", root_of(b"0123456789")) is None
+
+
+def test_evict__held_entry__stays_whatever_the_bound_and_whoever_evicts(cache: Cache) -> None:
+    entries = [bytes([k]) * 300_000 for k in range(3)]
+    for when, data in enumerate(entries):
+        os.utime(meta_path(keep(cache, data)), (when, when))
+    cache.hold("tensor", root_of(entries[0]), time.time() + 100)
+    assert cache.find("tensor", root_of(entries[0])) is not None  # its use ends no hold
+    cache.hold("tensor", root_of(entries[1]), time.time() - 1)  # the hold is over
+    other = Cache(cache.directory, 10)
+    other.evict()
+    found = [cache.find("tensor", root_of(data)) is not None for data in entries]
+    assert found == [True, False, False]
+
+
+def test_hold__entry_that_is_not_there__is_none(cache: Cache) -> None:
+    cache.hold("tensor", bytes(32), time.time() + 100)
+    assert cache.find("tensor", bytes(32)) is None
 
 
 def test_evict__leftovers_of_crashes__are_removed(cache: Cache) -> None:

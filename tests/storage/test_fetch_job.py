@@ -14,10 +14,10 @@ from protocol.spec.errors import AssayError
 from protocol.spec.job import Task, pack_steps
 from protocol.spec.types import Program
 from protocol.storage.bundle import time_left
-from protocol.storage.cache import Cache
+from protocol.storage.cache import Cache, meta_path
 from protocol.storage.cid import Cid
 from protocol.storage.errors import ContentTooLarge, ContentTooSlow
-from protocol.storage.jobs import fetch_job
+from protocol.storage.jobs import HOLD_S, RENEW_S, Holder, fetch_job
 from protocol.storage.locators import JobLocators
 from tests.storage.conftest import MakeStore
 from tests.storage.fake_rpc import fake_rpc
@@ -79,6 +79,28 @@ def test_fetch_job__program_cached_by_another_reader__is_still_held_to_the_limit
             fetch_job(store, cache, TASK, WHERE, max_program=len(CODE) - 1)
         with pytest.raises(Unsuitable):
             fetch_job(store, cache, replace(TASK, seed=5), WHERE, judge=stop)
+
+
+def test_holder__live_jobs__are_held_again_each_minute_and_others_no_more(
+    cache: Cache,
+) -> None:
+    now = [1e10]
+    holder = Holder(cache, lambda: now[0])
+    path = cache.obtain("program", TASK.program_root, lambda entry: entry.write(CODE))
+    jobs = {b"a": (TASK, WHERE.encode()), b"b": (TASK, b"no locators")}
+
+    def held() -> float:
+        return meta_path(path).stat().st_mtime - 1e10
+
+    holder.keep(jobs)
+    assert held() == HOLD_S
+    for passed, wanted in ((RENEW_S - 1, HOLD_S), (RENEW_S, HOLD_S + RENEW_S)):
+        now[0] = 1e10 + passed
+        holder.keep(jobs)
+        assert held() == wanted
+    now[0] += 2 * RENEW_S
+    holder.keep({})
+    assert held() == HOLD_S + RENEW_S
 
 
 def test_time_left__several_objects__share_one_time() -> None:
