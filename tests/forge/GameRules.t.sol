@@ -3,7 +3,7 @@ pragma solidity ^0.8.24;
 
 import {IDisputeGame} from "../../contracts/interfaces/IDisputeGame.sol";
 import {NodePath} from "../../contracts/libraries/NodePath.sol";
-import {Challenge, Proof, Tree} from "../../contracts/types/Dispute.sol";
+import {Challenge, Proof, Tree, Wait} from "../../contracts/types/Dispute.sol";
 import {JobTerms} from "../../contracts/types/JobTerms.sol";
 import {cheats} from "./Cheats.sol";
 import {GameHandler} from "./GameHandler.sol";
@@ -205,6 +205,44 @@ contract GameRulesTest is GameHandler {
         call = abi.encodeCall(game.prove, (c.id, 1, c.terms, Proof.HALT, ""));
         _refused(p.who, call, IDisputeGame.TooLate.selector);
         _refused(p.who, _timeout(c), IDisputeGame.WrongTurn.selector);
+    }
+
+    function test_clock__aStepOpenedForAnother__isPaidFromThisBudgetToo() public {
+        (Player storage p, Claimed storage c) = _opened(5, Lie.NONE);
+        uint256 budget = _challenge(p).providerBudget;
+        (, uint256 native) = game.bondOf(c.id, c.terms.deal);
+        cheats.prank(_challengers[1]);
+        game.challenge{value: native}(c.terms, c.id);
+        bytes32[] memory leaves = nodesAt(c, 0, false);
+        cheats.prank(p.who);
+        game.point(c.id, 1, 3, 3, leaves[3], siblingsOf(leaves, 3, 3));
+        isTrue("waits", _challenge(p).wait == Wait.STEP);
+        cheats.warp(block.timestamp + c.terms.deal.moveSeconds + 7);
+        bytes32[] memory one = new bytes32[](1);
+        one[0] = operationsRoot(c, 3);
+        cheats.prank(c.provider);
+        game.openStep(c.id, 2, 3, one);
+        uint256 since = block.timestamp;
+        cheats.warp(since + 5);
+        isEqual("provider's budget", _challenge(p).providerBudget, budget - 7);
+        isEqual("since", _challenge(p).since, since);
+        // Once: the next move finds it so, and stores it.
+        cheats.prank(p.who);
+        game.enter(c.id, 1, c.terms, Tree.OPERATIONS, "");
+        isEqual("provider's budget, stored", _challenge(p).providerBudget, budget - 7);
+    }
+
+    function test_fall__byTheEleventh__makesItWholeFirstAndEightOthers() public {
+        (, Claimed storage c) = _begin(5, Lie.OPERATION);
+        (, uint256 native) = game.bondOf(c.id, c.terms.deal);
+        for (uint256 k; k < 10; ++k) {
+            cheats.prank(_challengers[k % _challengers.length]);
+            game.challenge{value: native}(c.terms, c.id);
+        }
+        cheats.warp(game.deadlineOf(c.id, 1) + 1);
+        uint256[] memory owed = _owed(c, 11, address(this));
+        game.timeoutProvider(c.id, 11, c.terms);
+        _checkFall(c, owed);
     }
 
     function test_ends__twice_orByAStranger__areRefused() public {
