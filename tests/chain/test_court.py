@@ -29,8 +29,9 @@ from protocol.spec.answers import NO_LEAF, NO_PHASE, Part, ProgramAnswer
 from protocol.spec.demands import DemandState, fee_of, paid_for
 from protocol.spec.dispute import Outcome
 from protocol.spec.illegality import prove_illegality
-from protocol.spec.job import Fault, JobStatus, bounty_of, pack_steps
+from protocol.spec.job import Fault, JobStatus, answer_price, bounty_of, pack_steps
 from protocol.spec.legality_proofs import Illegality, StepsCase
+from protocol.spec.limits import DEVNET
 from protocol.spec.proofs import PhasePart, ProgramPart
 from tests.actors import liars
 from tests.chain.duel import Duel
@@ -64,18 +65,21 @@ def test_demand__each_kind__is_answered_by_what_the_event_carries(fresh_game: Wo
         duel.answer(number, (PROVIDER, STRANGER)[number % 2])
     docket = agree(duel)
     assert docket.open == ()
-    price = duel.terms.deal.gas_price
-    paid = {PROVIDER: 0, STRANGER: 0}
+    deal, paid = duel.terms.deal, 0
     for number, place in zip(numbers, asked, strict=True):
         answer = docket.demand(number).answer
         assert answer is not None
         assert answer_of(place[0], answer.proof) == duel.answerer().answer(*place)
         assert (answer.shown == 0) == (place == (Part.INPUT, 99, 7))
-        paid[(PROVIDER, STRANGER)[number % 2]] += paid_for(answer.shown, price)
+        block = world.rpc("eth_getBlockByNumber", hex(answer.place.block), False)
+        price = answer_price(deal, DEVNET.schedule, int(block["baseFeePerGas"], 16))
+        assert answer.paid == paid_for(answer.shown, price)
+        paid += answer.paid
+    # The provider's, whoever sent them.
     at = world.chain.snapshot()
-    for role, wei in paid.items():
+    for role, wei in ((PROVIDER, paid), (STRANGER, 0)):
         assert world.chain.balances(world.address(role), at).court_credit.native == wei
-    rest = 4 * fee_of(duel.terms.deal) - sum(paid.values())
+    rest = 4 * fee_of(deal) - paid
     assert world.chain.balances(world.address(KEEPER), at).credits["court"].native == rest
     found = docket.at(Part.OUTPUT, 0, 0)
     assert found is not None

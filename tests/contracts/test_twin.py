@@ -122,7 +122,7 @@ def solidity_constants() -> Iterator[tuple[str, int]]:
 
 def test_constants__solidity_and_python__are_equal() -> None:
     found = dict(solidity_constants())
-    assert len(found) == 9
+    assert len(found) == 10
     for name, value in found.items():
         assert getattr(job, name) == value, name
     text = (TYPES / "Constants.sol").read_text()

@@ -220,9 +220,9 @@ def test_cycle__without_a_key__sends_nothing(
 
 def test_cycle__gas_dearer_than_the_bounty__leaves_it(fresh_world: World) -> None:
     world = fresh_world
-    job, _ = world.post(gas_price=10**8)
+    job, _ = world.post(gas_price=10**9)
     world.past(world.clock(job))
-    world.rpc("anvil_setNextBlockBaseFeePerGas", hex(10**10))
+    world.rpc("anvil_setNextBlockBaseFeePerGas", hex(10**11))
     world.rpc("evm_mine")
     thrifty = keeper(world)
     assert thrifty.cycle().due == 0
