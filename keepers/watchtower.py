@@ -62,14 +62,16 @@ class View:
     """All that a decision needs.
 
     ``time`` is when a call sent now would run; ``claims`` are committed jobs; ``verdicts`` by
-    claim; ``seats`` are live challenges of mine of standing claims; ``fallen`` those of fallen
-    ones, (claim, number), whose bonds wait; ``credits`` what the contracts owe me.
+    claim; ``seats`` are live challenges of mine of standing claims, ``others`` those of others
+    beside them; ``fallen`` mine of fallen ones, (claim, number), whose bonds wait; ``credits`` what
+    the contracts owe me.
     """
 
     time: int
     claims: tuple[JobRecord, ...]
     verdicts: Mapping[bytes, Verdict]
     seats: tuple[Seat, ...] = ()
+    others: tuple[Seat, ...] = ()
     fallen: tuple[tuple[bytes, int], ...] = ()
     credits: tuple[tuple[str, int, int], ...] = ()
 
@@ -82,6 +84,10 @@ class View:
             for seat in self.seats
             if seat.challenge.wait is not Wait.CHALLENGER or self.time <= seat.deadline
         )
+
+
+Place = tuple[JobRecord, bytes, int]
+"""Job, claim and number of a challenge."""
 
 
 class Kind(Enum):
@@ -129,14 +135,16 @@ Move = Act | Withdraw
 def decide(view: View, policy: Policy) -> list[Move]:
     """Moves of disputes by deadline, then bonds to collect, then what is to be challenged, then
     what is to be computed, by value at risk."""
+    silent = _silent(view)
     moves: list[Move] = []
     for seat in sorted(view.seats, key=lambda s: (s.deadline, s.claim, s.number)):
-        x, late = seat.challenge, view.time > seat.deadline
+        x, over = seat.challenge, silent.pop(seat.claim, None)
+        if over is not None:
+            since = over.challenge.since
+            moves.append(_act(Kind.TIMEOUT, over.job, over.claim, over.number, since))
         # t <= deadline is the mover's; my own late turn is lost.
-        if x.wait is Wait.CHALLENGER and not late:
+        elif x.wait is Wait.CHALLENGER and view.time <= seat.deadline:
             moves.append(_act(Kind.PLAY, seat.job, seat.claim, seat.number, x.since))
-        elif x.wait is not Wait.CHALLENGER and late:
-            moves.append(_act(Kind.TIMEOUT, seat.job, seat.claim, seat.number, x.since))
     moves += [Act(Kind.COLLECT, claim, b"", number) for claim, number in view.fallen]
     seated, unknown = view.seated, []
     for record in sorted(view.claims, key=lambda r: (r.clock, r.job)):
@@ -161,6 +169,17 @@ def decide(view: View, policy: Policy) -> list[Move]:
     return moves
 
 
+def _silent(view: View) -> dict[bytes, Seat]:
+    """By claim, the turn that its provider let pass: mine if there is one.  Another's ends the
+    claim as well, and would be at hand for whoever wants to be first when a proof is coming."""
+    late = [
+        seat
+        for seat in (*view.seats, *view.others)
+        if seat.challenge.wait is not Wait.CHALLENGER and view.time > seat.deadline
+    ]
+    return {seat.claim: seat for seat in reversed(late)}
+
+
 def _act(kind: Kind, record: JobRecord, claim: bytes, number: int = 0, since: int = 0) -> Act:
     return Act(kind, claim, record.job, number, since)
 
@@ -181,7 +200,8 @@ def claim_of(record: JobRecord) -> bytes | None:
 
 def deadline(view: View) -> int | None:
     """When a clock of a dispute of mine runs out next."""
-    return min((s.deadline for s in view.seats if s.deadline >= view.time), default=None)
+    clocks = (s.deadline for s in (*view.seats, *view.others))
+    return min((until for until in clocks if until >= view.time), default=None)
 
 
 class Watchtower(Keeper[View, Move]):
@@ -218,22 +238,17 @@ class Watchtower(Keeper[View, Move]):
         book = self._history.sync(at)
         self._disputes, self._jobs = book.disputes, book.jobs
         committed = tuple(r for r in book.jobs.values() if claim_of(r) is not None)
-        places = list[tuple[JobRecord, bytes, int]]()
+        mine, others = list[Place](), list[Place]()
         fallen = list[tuple[bytes, int]]()
         for claim, dispute in book.disputes.items():
             record = book.jobs[dispute.job]
-            for x in dispute.of(self.sender.address):
-                if x.outcome is not Ended.LIVE:
-                    continue
-                if dispute.over:
-                    fallen.append((claim, x.number))
-                elif claim_of(record) == claim:
-                    places.append((record, claim, x.number))
-        found = self.chain.turns_of([(claim, number) for _, claim, number in places], at)
-        seats = tuple(
-            Seat(record, claim, number, challenge, until)
-            for (record, claim, number), (challenge, until) in zip(places, found, strict=True)
-        )
+            live = [x for x in dispute.challenges if x.outcome is Ended.LIVE]
+            own = [x.number for x in live if x.challenger == self.sender.address]
+            if dispute.over:
+                fallen += [(claim, number) for number in own]
+            elif own and claim_of(record) == claim:
+                mine += [(record, claim, number) for number in own]
+                others += [(record, claim, x.number) for x in live if x.number not in own]
         self.judge.keep_only([r for r in map(claim_of, committed) if r is not None])
         known = self.judge.verdicts
         needed = (r for r in committed if known.get(claim_of(r) or b"") in ATTACKED)
@@ -242,9 +257,17 @@ class Watchtower(Keeper[View, Move]):
             time=max(at.timestamp, at.next_timestamp),
             claims=committed,
             verdicts=self.judge.verdicts,
-            seats=seats,
+            seats=self._seats(mine, at),
+            others=self._seats(others, at),
             fallen=tuple(fallen),
             credits=self._credits(at),
+        )
+
+    def _seats(self, places: Sequence[Place], at: Snapshot) -> tuple[Seat, ...]:
+        turns = self.chain.turns_of([(claim, number) for _, claim, number in places], at)
+        return tuple(
+            Seat(*place, challenge, until)
+            for place, (challenge, until) in zip(places, turns, strict=True)
         )
 
     def _credits(self, at: Snapshot) -> tuple[tuple[str, int, int], ...]:

@@ -117,6 +117,23 @@ def test_decide__turns__mine_in_time_theirs_when_late() -> None:
     ]  # fmt: skip
 
 
+def test_decide__the_provider_is_late_elsewhere__the_claim_ends_before_my_move() -> None:
+    """A friend of the liar would keep that turn at hand, and end the claim when my proof comes."""
+    mine, another = seat(1, Wait.CHALLENGER, 150), replace(seat(1, Wait.REVEAL, 99), number=7)
+    seen = view(seats=(mine,), others=(another,))
+    (move,) = decide(seen, Policy())
+    assert isinstance(move, Act)
+    assert (move.kind, move.number) == (Kind.TIMEOUT, 7)
+    in_time = replace(another, deadline=NOW)
+    assert kinds(view(seats=(mine,), others=(in_time,))) == [(Kind.PLAY, 1)]
+    assert deadline(view(seats=(mine,), others=(in_time,))) == NOW
+    # Mine, where it is late too: whose challenge ends a claim is made whole first.
+    mine = seat(1, Wait.STEP, 99)
+    (move,) = decide(view(seats=(mine,), others=(another,)), Policy())
+    assert isinstance(move, Act)
+    assert move.number == mine.number
+
+
 def test_decide__fallen_claims__bonds_are_collected_and_money_withdrawn() -> None:
     seen = view(fallen=((claim_of(9), 2),), credits=(("game", 10**18, 0), ("registry", 1, 1)))
     assert decide(seen, Policy()) == [
