@@ -15,8 +15,8 @@ PYTEST_ARGS ?=
 # A stamp is newer than what it was made from as long as nothing is to be done.
 STAMPS := $(VENV)/installed $(TOOLCHAIN)/node_modules/installed
 
-.PHONY: help setup lint contracts forge-test snapshot snapshot-update test-fast test test-long \
-	demo bench vectors clean
+.PHONY: help setup lint contracts brownie forge-test snapshot snapshot-update test-fast test \
+	test-long demo bench vectors clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -49,8 +49,10 @@ lint: setup ## ruff, types, who imports what, length and words of files
 	$(PY) -m scripts.check_imports
 	$(PY) -m scripts.check_tree
 
-contracts: setup ## build the contracts, with forge and with Brownie
+contracts: brownie ## build the contracts, with forge and with Brownie
 	$(FORGE) build --sizes --skip test
+
+brownie: setup
 	$(PY) -m scripts.brownie_project
 
 forge-test: setup ## unit, fuzz and invariant tests in Solidity
@@ -68,8 +70,13 @@ SLOWER := client e2e game hashing invariants assay toolchain spec/test_library* 
 test-fast: setup ## the quick Python tests: no chain, under a minute
 	$(PYTEST) -m 'not chain and not long' $(foreach t,$(SLOWER),--ignore-glob='tests/$(t)')
 
-test: lint forge-test ## what CI runs: all but the long tests
-	$(PYTEST) -m 'not long'
+# What has one thread goes beside the other; then the Python tests, on WORKERS processes. The files
+# that take longest begin first (tests/conftest.py).
+WORKERS ?= 2
+
+test: setup ## what CI runs: all but the long tests
+	@$(MAKE) --no-print-directory -j2 --output-sync=target forge-test lint brownie
+	$(PYTEST) -m 'not long' -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-long: setup ## the long tests
 	$(PYTEST) -m long

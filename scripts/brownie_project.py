@@ -7,6 +7,8 @@ Brownie keeps its files in the home folder and looks for compilers there. Here i
 from __future__ import annotations
 
 import fcntl
+import gc
+import inspect
 import time
 import warnings
 from collections.abc import Iterator
@@ -15,6 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+from requests import Session
+from web3 import HTTPProvider
+
 from protocol.spec.errors import AssayError
 from scripts import config, tools
 
@@ -22,6 +27,9 @@ HOME = tools.ROOT / "build" / "home"
 
 RECEIPT_SECONDS = 30.0
 """Longest wait for a receipt; then Brownie decides."""
+
+RPC_SECONDS = 60.0
+"""Longest wait for a node's answer."""
 
 
 class Node(Protocol):
@@ -35,16 +43,13 @@ class Node(Protocol):
     def url(self) -> str:
         """JSON-RPC over HTTP."""
 
-
 class BrownieFailed(AssayError):
     """Brownie was asked for something that its state does not allow."""
-
 
 def _settings() -> dict[str, str]:
     tools.solc()
     HOME.mkdir(parents=True, exist_ok=True)
     return {"HOME": str(HOME), "SOLCX_BINARY_PATH": str(tools.solc_folder())}
-
 
 def brownie() -> ModuleType:
     """The module ``brownie``, imported with its home in the checkout.
@@ -61,15 +66,27 @@ def brownie() -> ModuleType:
         import brownie.network
         import brownie.network.transaction
         import brownie.project
-    # About calls that Brownie makes itself: it cannot see its callers in its compiled modules.
-    warnings.filterwarnings("ignore", r"rpc\.\w+ should not be called directly", FutureWarning)
     if profile is not None:
         settings.register_profile("before-brownie", parent=profile)
         settings.load_profile("before-brownie")
     loaded: ModuleType = module
     _wait_for_receipts(brownie.network.transaction.TransactionReceipt)
+    _ask_less(module.web3.middleware_onion, module.network.rpc)
     return loaded
 
+def _ask_less(layers: Any, rpc: Any) -> None:
+    """Takes away two checks that cost more than what they check.
+
+    One asks the node for its chain's number before every call and every transaction. The other
+    reads the whole stack with its sources to see who moves the chain's time or undoes blocks, and
+    takes all callers that are compiled for users.
+    """
+    if "validation" in layers:
+        layers.remove("validation")
+    for name in ("sleep", "mine", "snapshot", "revert"):
+        checked = inspect.getclosurevars(getattr(type(rpc), name)).nonlocals
+        if "fn" in checked:
+            setattr(type(rpc), name, checked["fn"])
 
 def _wait_for_receipts(kind: Any) -> None:
     """Has transactions wait for their receipts first.
@@ -106,7 +123,6 @@ def _wait_for_receipts(kind: Any) -> None:
     kind.wait, kind._await_confirmation = patient_wait, patient_confirmation
     kind.waits_for_receipt = True
 
-
 def load_project(root: Path = tools.ROOT, name: str = "Assay") -> Any:
     """Compiles what changed and gives Brownie's project (attributes are its contracts).
 
@@ -122,8 +138,11 @@ def load_project(root: Path = tools.ROOT, name: str = "Assay") -> Any:
     with (build / "brownie.lock").open("w") as lock, config.environment(_settings()):
         fcntl.flock(lock, fcntl.LOCK_EX)
         (build / "brownie" / "interfaces").mkdir(parents=True, exist_ok=True)
-        return module.project.load(root, name)
-
+        project = module.project.load(root, name)
+    # Brownie collects garbage whenever blocks are undone: what is loaded by now stays anyway.
+    gc.collect()
+    gc.freeze()
+    return project
 
 @contextmanager
 def connected(node: Node) -> Iterator[ModuleType]:
@@ -148,13 +167,19 @@ def connected(node: Node) -> Iterator[ModuleType]:
         "host": node.url,
         "cmd": node.name,
         "cmd_settings": {},
-        "timeout": 60,
+        "timeout": RPC_SECONDS,
     }
     with warnings.catch_warnings():
         # A block height other than 0 is no surprise here.
         warnings.simplefilter("ignore", module.exceptions.BrownieEnvironmentWarning)
         module.network.connect(identity)
     module.network.rpc.backend = anvil if node.name == "anvil" else ganache
+    # One HTTP connection for all threads (Brownie has one a transaction), and no look at the
+    # environment for a proxy before each request.
+    session = Session()
+    session.trust_env = False
+    timeout = {"timeout": RPC_SECONDS}
+    module.web3.provider = HTTPProvider(node.url, timeout, session)
     # Brownie forgets the process: else it takes a snapshot in a thread after each transaction
     # (for `chain.undo`, which is not used), and that outlives the connection.
     module.network.rpc.process = None
@@ -166,7 +191,7 @@ def connected(node: Node) -> Iterator[ModuleType]:
         module.network.chain._network_disconnected()
         module.network.disconnect(kill_rpc=False)
         del CONFIG.networks[identity]
-
+        session.close()
 
 def main() -> int:
     """Compiles the project's contracts and lists those that can be deployed."""
@@ -174,7 +199,6 @@ def main() -> int:
     for name in sorted(project.keys()):
         print(name)
     return 0
-
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -63,7 +63,7 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "psutil": ("tests",),
     "pynvml": ("provider", "tests"),
     "pytest": ("tests",),
-    "requests": ("protocol.chain", "protocol.storage", "tests"),
+    "requests": ("protocol.chain", "protocol.storage", "scripts.brownie_project", "tests"),
     "rich": ("assay", "scripts", "tests"),
     "safetensors": ("client", "scripts", "tests"),
     "softfloatpy": ("tests",),
@@ -71,7 +71,7 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "torch": ("provider.engine", "client", "scripts", "tests"),
     "triton": ("provider.engine", "tests"),
     "urllib3": ("protocol.chain", "protocol.storage", "tests"),
-    "web3": ("protocol.chain", "tests"),
+    "web3": ("protocol.chain", "scripts.brownie_project", "tests"),
     "yaml": ("scripts", "tests"),
 }
 """Top-level module of a foreign package → the rooms and modules that may import it."""

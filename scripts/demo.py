@@ -127,6 +127,12 @@ class Demo:
             expect(time.monotonic() < self.until, f"the job is still {name}")
         raise DemoFailed(f"the job was not followed until {what}")
 
+    def pass_time(self, what: str, seconds: int) -> None:
+        """Nobody waits for what only a clock decides."""
+        self.say(f"   {what} passes: the local chain's clock is moved on by {seconds} s")
+        self.chain.rpc.call("evm_increaseTime", seconds)
+        self.chain.rpc.call("evm_mine")
+
     # --- money -------------------------------------------------------------------------------
 
     def ledger(self) -> Ledger:
@@ -210,6 +216,7 @@ class Demo:
 
     def recover(self, job: bytes, victim: bytes) -> JobRecord:
         self.say("[bold]4. The keeper[/bold] finds it late; the other provider finishes")
+        self.pass_time("its time", RUN_SECONDS)
         lost = self.lost(job, 0)
         expect(lost.fault is Fault.LATE and lost.provider == victim, "the wrong one was slashed")
         self.say(f"   {self.name(victim)} was slashed for lateness, the job is open again")
@@ -280,9 +287,7 @@ class Demo:
         expect(self.name(record.provider or b"").startswith("provider"), "the cheat came again")
         tower = self.market.processes["watchtower"]
         tower.wait_for(lambda line: "result is right" in line, "'the result is right'", 120)
-        self.say("   the window passes: the local chain's clock is moved on")
-        self.chain.rpc.call("evm_increaseTime", WATCHED_SECONDS)
-        self.chain.rpc.call("evm_mine")
+        self.pass_time("the window", WATCHED_SECONDS)
         self.wait(job, JobStatus.FINALIZED)
         self.same_bits(job, directory)
         self.say("[bold]10. The account[/bold]")

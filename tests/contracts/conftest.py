@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,15 +22,9 @@ def connection(anvil_node: EvmNode) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def deployed(connection: Any) -> Iterator[tuple[Market, Deployment]]:
-    """The contracts with a game that obeys everybody, and funded roles.
-
-    Brownie collects garbage at every revert of the chain; what is loaded by now stays anyway.
-    """
-    world = deploy_world(connection)
-    gc.freeze()
-    yield world
-    gc.unfreeze()
+def deployed(connection: Any) -> tuple[Market, Deployment]:
+    """The contracts with a game that obeys everybody, and funded roles."""
+    return deploy_world(connection)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from protocol.spec.job import JobStatus
 from protocol.spec.types import Array, DType, Kind, Program, Ref, Slot, Template
 from protocol.storage.config import StorageConfig
 from protocol.storage.store import Store
-from scripts.devnet import CLIENT, FIRST_PROVIDER, TOKENS, Devnet
+from scripts.devnet import CLIENT, FIRST_PROVIDER, TOKENS, Devnet, Process
 
 pytestmark = pytest.mark.chain
 
@@ -70,6 +70,12 @@ def client(market: Devnet, tmp_path: Path) -> Iterator[Client]:
         yield Client(chain, store)
 
 
+def running(market: Devnet) -> Process:
+    """The provider: the one that was started again in the phase before, if there was one."""
+    process = market.processes.get(market.providers[0].name)
+    return process if process and process.running else market.start_provider(0)
+
+
 @pytest.mark.parametrize("phase", PHASES)
 def test_provider__killed_in_a_phase__finishes_after_a_restart(
     market: Devnet, client: Client, phase: str
@@ -83,26 +89,23 @@ def test_provider__killed_in_a_phase__finishes_after_a_restart(
         return has.token + chain.provider(provider, at).stake + has.market_credit.token
 
     before = wealth()
-    process = market.start_provider(0)
+    process = running(market)
     program, constants = long_program()
     wishes = Wishes(PRICE, window_seconds=3, run_seconds=60, work_ms=30_000)
     job = client.submit(program, constants, [], wishes).job
-    try:
-        mark = "0x" + job.hex()[:8]
-        process.wait_for(lambda line: mark in line and line.endswith(phase) or
-                         (mark in line and f" {phase}" in line), f"phase {phase}", 90)  # fmt: skip
-        process.kill()
-        process = market.start_provider(0)
-        for view in client.follow(job):
-            assert view.status in (
-                JobStatus.OPEN, JobStatus.ACCEPTED, JobStatus.COMMITTED, JobStatus.FINALIZED
-            )  # fmt: skip
-        record, at = client.record(job)
-        assert record.status is JobStatus.FINALIZED
-        assert [a.fault for a in record.attempts] == [None], "no attempt was lost"
-        entry = chain.provider(provider, at)
-        assert entry.late == entry.lost == 0
-        assert wealth() == before + PRICE
-        client.verify(job)
-    finally:
-        process.stop()
+    mark = "0x" + job.hex()[:8]
+    process.wait_for(lambda line: mark in line and line.endswith(phase) or
+                     (mark in line and f" {phase}" in line), f"phase {phase}", 90)  # fmt: skip
+    process.kill()
+    process = market.start_provider(0)
+    for view in client.follow(job):
+        assert view.status in (
+            JobStatus.OPEN, JobStatus.ACCEPTED, JobStatus.COMMITTED, JobStatus.FINALIZED
+        )  # fmt: skip
+    record, at = client.record(job)
+    assert record.status is JobStatus.FINALIZED
+    assert [a.fault for a in record.attempts] == [None], "no attempt was lost"
+    entry = chain.provider(provider, at)
+    assert entry.late == entry.lost == 0
+    assert wealth() == before + PRICE
+    client.verify(job)

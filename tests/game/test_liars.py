@@ -36,8 +36,6 @@ LIES: dict[str, tuple[str, Lie, Fault]] = {
     "a change in a halted step": ("counter", liars.changes_in_the_halt(7), Fault.WRONG),
     "a wrong output": ("counter", liars.wrong_output(1), Fault.WRONG),
     "the only output": ("mlp", liars.wrong_output(0), Fault.WRONG),
-    "garbage in a tail": ("counter", liars.garbage_in_the_tail(2, 1), Fault.SILENT),
-    "an operation in the padding": ("counter", liars.one_operation_more(2), Fault.SILENT),
 }
 
 
