@@ -43,13 +43,16 @@ class Node(Protocol):
     def url(self) -> str:
         """JSON-RPC over HTTP."""
 
+
 class BrownieFailed(AssayError):
     """Brownie was asked for something that its state does not allow."""
+
 
 def _settings() -> dict[str, str]:
     tools.solc()
     HOME.mkdir(parents=True, exist_ok=True)
     return {"HOME": str(HOME), "SOLCX_BINARY_PATH": str(tools.solc_folder())}
+
 
 def brownie() -> ModuleType:
     """The module ``brownie``, imported with its home in the checkout.
@@ -74,6 +77,7 @@ def brownie() -> ModuleType:
     _ask_less(module.web3.middleware_onion, module.network.rpc)
     return loaded
 
+
 def _ask_less(layers: Any, rpc: Any) -> None:
     """Takes away two checks that cost more than what they check.
 
@@ -87,6 +91,7 @@ def _ask_less(layers: Any, rpc: Any) -> None:
         checked = inspect.getclosurevars(getattr(type(rpc), name)).nonlocals
         if "fn" in checked:
             setattr(type(rpc), name, checked["fn"])
+
 
 def _wait_for_receipts(kind: Any) -> None:
     """Has transactions wait for their receipts first.
@@ -123,6 +128,7 @@ def _wait_for_receipts(kind: Any) -> None:
     kind.wait, kind._await_confirmation = patient_wait, patient_confirmation
     kind.waits_for_receipt = True
 
+
 def load_project(root: Path = tools.ROOT, name: str = "Assay") -> Any:
     """Compiles what changed and gives Brownie's project (attributes are its contracts).
 
@@ -143,6 +149,7 @@ def load_project(root: Path = tools.ROOT, name: str = "Assay") -> Any:
     gc.collect()
     gc.freeze()
     return project
+
 
 @contextmanager
 def connected(node: Node) -> Iterator[ModuleType]:
@@ -193,12 +200,14 @@ def connected(node: Node) -> Iterator[ModuleType]:
         del CONFIG.networks[identity]
         session.close()
 
+
 def main() -> int:
     """Compiles the project's contracts and lists those that can be deployed."""
     project = load_project()
     for name in sorted(project.keys()):
         print(name)
     return 0
+
 
 if __name__ == "__main__":
     raise SystemExit(main())
