@@ -226,8 +226,8 @@ contract GameWorld {
         native = (DISPUTE_GAS * 2 + LATE_GAS) * deal.gasPrice;
     }
 
-    /// @dev Wei that a unit of an answer's gas is paid: twice the base fee, within the terms' and the
-    /// market's.
+    /// @dev Wei that a unit of an answer's gas is paid: twice the base fee, within the terms' and
+    /// the market's.
     function priceOf(Deal memory deal) internal view returns (uint256) {
         if (2 * block.basefee >= deal.gasPrice) return deal.gasPrice;
         return block.basefee == 0 ? 1 : 2 * block.basefee;
