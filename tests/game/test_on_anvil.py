@@ -31,7 +31,8 @@ def test_dispute__liar__is_slashed_and_the_money_is_where_it_belongs(
     assert table.claim.fault is fault
     assert world.status(table.terms) is JobStatus.OPEN
     lock, _ = world.lock(table.terms)
-    (line,) = table.claim.payouts
+    line, *callers = table.claim.payouts
+    assert [c.to for c in callers] == ([table.anybody] if fault is Fault.SILENT else [])
     assert world.owed(world.keeper, world.registry) == (lock // 3, line.native)
     table.collect(number)
     assert table.challenge_of(number).outcome is Outcome.COLLECTED

@@ -375,4 +375,4 @@ def test_swarm__another_key__cannot_connect(
         store = make_store(ready["api"])
         (line,) = store.connect(pair.client.swarm)
         assert store.peers() == []
-        assert "failure" in line
+        assert "failure" in line or "no answer" in line
