@@ -92,8 +92,8 @@ class Cache:
         return path
 
     def hold(self, kind: str, root: bytes, until: float) -> None:
-        """An entry that is there stays until ``until`` (seconds since 1970), in the way of all
-        processes and of a restart."""
+        """An entry that is there stays until ``until`` (seconds since 1970), whatever process
+        evicts, and over a restart."""
         with suppress(FileNotFoundError):
             _used(meta_path(self.path(kind, root)), until)
 
