@@ -400,6 +400,44 @@ def test_open_step__unasked_after_the_clock_of_who_waits__saves_nobody(world: Ma
     assert world.status(table.terms) is JobStatus.OPEN
 
 
+@pytest.mark.parametrize("late", [0, 1])
+def test_open_step__elsewhere_at_the_last_second__takes_the_whole_clock_once(
+    world: Market, late: int
+) -> None:
+    """Of who waited for the same step: seen by a view and by the moves that follow alike, it leaves
+    the provider the free seconds of each move; a second later it is no answer."""
+    of = case("counter")
+    table, number = opened(world, of)
+    keeper, rival, provider = (address(a) for a in (world.keeper, world.rival, world.provider))
+    other = table.move("challenge", who=rival)
+    to_leaf(table, number, 3, keeper, of)
+    to_leaf(table, other, 3, rival, of)
+    asked, deadline = table.now - 1, table.game.deadline_of(table.claim_id, number)
+    free = table.terms.deal.move_seconds
+    assert deadline == asked + table.claim.budget + free
+    # A move comes a second after ``now``; the other one asked a second later too.
+    table.wait_until(deadline - 1 + late)
+    nodes = of.truth.levels(Tree.OPERATIONS, 3)[0]
+    table.move("open_step", other, 3, nodes, who=provider)
+    x = table.challenge_of(number)
+    if late:
+        assert (x.wait, x.provider_budget) == (Wait.STEP, table.claim.budget)
+        table.move("timeout_provider", number)
+        assert table.claim.fallen
+        return
+    assert (x.wait, x.since, x.provider_budget) == (Wait.CHALLENGER, deadline, 0)
+    entry = prover_of(of, table).entry(Tree.STATES, 3, 0)
+    table.move("enter", number, Tree.STATES, entry, who=keeper)
+    levels = of.truth.levels(Tree.STATES, 3)
+    table.move("point", number, 0, 0, levels[-1][0], [], who=keeper)
+    x = table.challenge_of(number)
+    assert (x.wait, x.provider_budget) == (Wait.REVEAL, 0)
+    assert table.game.deadline_of(table.claim_id, number) == x.since + free
+    table.wait_until(x.since + free - 1)
+    assert Provider(of.truth, provider).answer(table, number)
+    assert table.challenge_of(number).provider_budget == 0
+
+
 def test_play__open_and_its_one_step__is_one_call_of_the_provider(world: Market) -> None:
     of = case("mlp")
     table = ChainTable(world, of, of.truth)
