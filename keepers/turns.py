@@ -93,14 +93,18 @@ class Defeat:
 
 
 @dataclass(frozen=True)
-class Topple:
-    """Reject a claim whose provider is late."""
+class Rejection:
+    """End a claim by the clock of a turn or of a demand, ``number``.  ``most`` as of ``Defeat``."""
 
     job: JobRecord
     claim: bytes
     number: int
     bounty: int
     most: int | None
+
+
+class Topple(Rejection):
+    """Reject a claim whose provider is late."""
 
 
 @dataclass(frozen=True)
@@ -111,15 +115,8 @@ class Reclaim:
     number: int
 
 
-@dataclass(frozen=True)
-class Expose:
+class Expose(Rejection):
     """Reject a claim whose provider withholds data."""
-
-    job: JobRecord
-    claim: bytes
-    number: int
-    bounty: int
-    most: int | None
 
 
 @dataclass(frozen=True)
