@@ -20,8 +20,8 @@ from protocol.chain.disputes import (
     StepOpened,
 )
 from protocol.chain.event import Place
-from protocol.spec.dispute import BUDGET_MOVES, Wait
-from protocol.spec.job import Deal, trace_seconds
+from protocol.spec.dispute import Wait, clock_of
+from protocol.spec.job import Deal
 from protocol.spec.trace import Tree
 
 
@@ -50,7 +50,7 @@ class _Walk:
 
     def __init__(self, d: Dispute, deal: Deal) -> None:
         self.free = deal.move_seconds
-        self.budget = trace_seconds(deal.work_ms) + BUDGET_MOVES * deal.move_seconds
+        self.budget = clock_of(deal)
         self.open_by = d.open_by
         self.clocks: dict[int, _Clock] = {}
         self.opened = False

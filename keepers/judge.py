@@ -19,10 +19,9 @@ from protocol.chain.book import JobRecord
 from protocol.chain.contracts import short
 from protocol.chain.errors import Interrupted
 from protocol.hashing import tensors_root
-from protocol.spec.dispute import BUDGET_MOVES, Challenge
+from protocol.spec.dispute import Challenge, clock_of
 from protocol.spec.errors import AssayError, LimitExceeded, ProgramError, TensorMismatch
 from protocol.spec.illegality import prove_illegality
-from protocol.spec.job import trace_seconds
 from protocol.spec.legality_proofs import Case, Illegality
 from protocol.spec.strategy import Known, Move
 from protocol.spec.trace import Tree
@@ -156,8 +155,7 @@ class Judge:
             if truth.trace.root(Tree.OUTPUTS) == record.result_root:
                 self._keep(claim, Verdict.RIGHT)
                 raise Uncertain(f"job {short(record.job)}: its trace has the committed result")
-        deal, seconds = record.terms.deal, self._took.get(claim, 0.0)
-        clock = trace_seconds(deal.work_ms) + BUDGET_MOVES * deal.move_seconds
+        seconds, clock = self._took.get(claim, 0.0), clock_of(record.terms.deal)
         if 2 * seconds > clock:
             # A restart in the middle of the dispute has to build it again.
             raise Uncertain(
@@ -188,7 +186,7 @@ class Judge:
         engine = Engine(data.program, data.constants, c.backend, c.device, threads=c.threads)
         return Truth(
             engine, data.constants, data.inputs, seed=record.terms.task.seed, steps=data.steps,
-            progress=self._progress,
+            progress=self._progress, again=self._heed,
         )  # fmt: skip
 
     def _data(self, record: JobRecord) -> JobData:
@@ -223,9 +221,12 @@ class Judge:
                 f"job {short(record.job)} cannot be computed now: {error}"
             ) from error
 
-    def _progress(self, done: int, total: int) -> None:
+    def _heed(self, done: int, total: int) -> None:
         if self.stopped():
             raise Interrupted("a stop was asked for in the middle of a computation")
+
+    def _progress(self, done: int, total: int) -> None:
+        self._heed(done, total)
         self.meanwhile()
 
     def _keep(self, claim: bytes, verdict: Verdict) -> None:

@@ -33,17 +33,16 @@ from protocol.chain.reverts import Reverted, WrongStatus
 from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Outcome, Result, Sender, require_wallet
 from protocol.spec.answers import Answerer
-from protocol.spec.errors import AssayError, LimitExceeded, ProgramError, TensorMismatch
-from protocol.spec.job import JobStatus, task_hash
+from protocol.spec.errors import LimitExceeded, ProgramError, TensorMismatch
+from protocol.spec.job import task_hash
 from protocol.spec.types import Array, Program
-from protocol.spec.workload import Rate, work_of
 from protocol.storage.cache import Cache
 from protocol.storage.config import StorageConfig
 from protocol.storage.errors import MalformedLocators, StorageError
-from protocol.storage.jobs import Holder, JobData, Judge, fetch_job, output_decls, publish_result
-from protocol.storage.locators import JobLocators
+from protocol.storage.jobs import Holder, JobData, output_decls, publish_result
 from protocol.storage.store import Store
 from provider import telemetry
+from provider.assess import Assessor, Unsuitable
 from provider.calibrate import measure
 from provider.decide import (
     Action,
@@ -61,9 +60,10 @@ from provider.defence import Defence
 from provider.engine import Engine
 from provider.engine.claims import Truth
 from provider.engine.errors import EngineError
+from provider.fetching import Fetcher
 from provider.holdings import answerer
 from provider.lock import only_one
-from provider.policy import Rules, Standing, judge_program, judge_tables
+from provider.policy import Rules, Standing
 from provider.progress import Glance, Percent
 from provider.results import Results
 
@@ -86,10 +86,6 @@ MAX_PAUSE: Final = 86_400
 """Seconds after which a job whose data could not be had is looked at again at the latest."""
 
 Say = Callable[[str], None]
-
-
-class Unsuitable(AssayError):
-    """A program is legal, and not for this provider."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +119,11 @@ class Agent:
         self.results = Results(config.directory / "results")
         self.refused: dict[bytes, Refusal] = {}
         self.failed: frozenset[bytes] = frozenset()
-        self.rate = Rate(1.0, 1.0)
+        self._fetcher = Fetcher(
+            store, self.cache, config.rules, config.fetch_seconds, self._mine,
+            lambda: Glance(chain.stop, self._defend),
+        )  # fmt: skip
+        self.assessor = Assessor(config.rules, config.threads, self._fetcher.program)
         self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
         self.defence = Defence(chain, sender, self._truth, self._holdings, say)
         self.schedule = chain.limits(chain.snapshot()).schedule
@@ -142,7 +142,7 @@ class Agent:
                 f"{checksum(self.me)} is not registered: run `assay provider register` first"
             )
         node = self.store.node()
-        self.rate = measure(self.config.threads)
+        self.assessor.rate = measure(self.config.threads)
         reading = telemetry.read()
         cards = ", ".join(f"{g.name} ({g.memory_total >> 20} MiB)" for g in reading.gpus)
         self.say(f"provider {checksum(self.me)}, IPFS peer {node.peer_id}")
@@ -151,8 +151,8 @@ class Agent:
             f"{cards or reading.note}"
         )
         self.say(
-            f"measured {self.rate.products / 1e9:.1f} G multiply-adds/s, "
-            f"{self.rate.instructions / 1e9:.2f} G instructions/s"
+            f"measured {self.assessor.rate.products / 1e9:.1f} G multiply-adds/s, "
+            f"{self.assessor.rate.instructions / 1e9:.2f} G instructions/s"
         )
 
     # --- the cycle -------------------------------------------------------------------------------
@@ -194,8 +194,7 @@ class Agent:
         """The newest block and its book; the data of my jobs stays in the cache."""
         at = self.chain.snapshot()
         book = self.history.sync(at)
-        mine = (job for job in book.jobs.values() if job.live and job.provider == self.me)
-        self._holder.keep({job.job: (job.terms.task, job.locators) for job in mine})
+        self._holder.keep({job.job: (job.terms.task, job.locators) for job in self._mine()})
         return at, book
 
     def look(self, at: Snapshot, book: Book) -> Sight:
@@ -203,8 +202,9 @@ class Agent:
         entry = self.chain.provider(self.me, at)
         balances = self.chain.balances(self.me, at)
         live = tuple(job for job in book.jobs.values() if job.live)
-        mine = [job.job for job in live if job.provider == self.me]
+        mine = [job.job for job in self._mine()]
         self.results.keep_only(mine)
+        self.assessor.keep_only(mine)
         # A reorganised chain may not know a job any more.
         alive = {job.job for job in live}
         self.refused = {k: v for k, v in self.refused.items() if k in alive}
@@ -256,49 +256,10 @@ class Agent:
         recheck = self.config.habits.recheck_seconds
         return max(recheck, min(recheck << times, MAX_PAUSE))
 
-    def _patience_for_data(self) -> float:
-        """Seconds to wait for one job's data.  While claims of mine can be challenged no fetch may
-        cost me a clock: strangers' jobs may trickle."""
-        moves = [
-            job.terms.deal.move_seconds
-            for job in self.history.book.jobs.values()
-            if job.status is JobStatus.COMMITTED and job.provider == self.me
-        ]
-        return min([self.config.fetch_seconds, *(max(5.0, m / 2) for m in moves)])
-
-    def _data(self, job: JobRecord, judge: Judge | None = None) -> JobData:
-        """Program, constants and inputs, checked against the terms."""
-        rules = self.config.rules
-        return fetch_job(
-            self.store,
-            self.cache,
-            job.terms.task,
-            JobLocators.decode(job.locators),
-            max_bytes=rules.max_memory,
-            max_program=rules.max_program,
-            judge=judge,
-            progress=Glance(self.chain.stop, self._defend),
-            timeout=self._patience_for_data(),
-        )
-
-    def _estimate(self, job: JobRecord, program: Program, steps: tuple[int, ...]) -> float:
-        """Seconds that a run takes here; Unsuitable if the rules forbid it."""
-        rules = self.config.rules
-        reason = judge_tables(program, rules)
-        if reason is not None:
-            raise Unsuitable(reason)
-        work = work_of(program, steps)
-        seconds = self.rate.seconds(work)
-        if self._engine is not None and self._engine[0] != _weights_of(job):
-            self._engine[1].release()
-            self._engine = None
-        reading = telemetry.read()
-        threads = self.config.threads or reading.processors
-        deal, free = job.terms.deal, reading.memory_free
-        reason = judge_program(deal, work, seconds, rules, free, threads)
-        if reason is not None:
-            raise Unsuitable(reason)
-        return seconds
+    def _mine(self) -> list[JobRecord]:
+        """My jobs that can be disputed, now or once they are committed."""
+        jobs = self.history.book.jobs.values()
+        return [job for job in jobs if job.live and job.provider == self.me]
 
     def _take(self, job: JobRecord, at: Snapshot) -> None:
         self.say(f"job {short(job.job)} fetching program, weights and inputs")
@@ -306,10 +267,13 @@ class Agent:
         estimates: list[float] = []
 
         def judge(program: Program, steps: tuple[int, ...]) -> None:
-            estimates.append(self._estimate(job, program, steps))
+            if self._engine is not None and self._engine[0] != _weights_of(job):
+                self._engine[1].release()
+                self._engine = None
+            estimates.append(self.assessor.assess(job, program, steps, self._mine()))
 
         try:
-            self._data(job, judge)
+            self._fetcher.data(job, judge)
         except PERMANENT as error:
             self._refuse(job, str(error), at, FOREVER)
             return
@@ -331,7 +295,7 @@ class Agent:
     def _finish(self, job: JobRecord, at: Snapshot) -> None:
         """Run an accepted job (or find its result), publish the outputs, commit their root."""
         try:
-            data = self._data(job)
+            data = self._fetcher.data(job)
             outputs = self._outputs(job, data)
             root, locators = publish_result(self.store, data.program, outputs, self._peers())
         except StorageError as error:
@@ -407,15 +371,16 @@ class Agent:
     def _truth(self, job: JobRecord) -> Truth:
         """What a dispute about a result of mine needs.  Its engine is its own: moves are made in
         the middle of other runs."""
-        data = self._data(job)
+        data = self._fetcher.data(job)
         return Truth(
             self.new_engine(data), data.constants, data.inputs, seed=job.terms.task.seed,
             steps=data.steps, progress=self._percent(job, "trace"),
+            again=Glance(self.chain.stop, self._defend), directory=self.config.directory,
         )  # fmt: skip
 
     def _holdings(self, job: JobRecord) -> Answerer:
         """What answers demands for the data of a result of mine."""
-        data = self._data(job)
+        data = self._fetcher.data(job)
         outputs = self.results.load(job.job, output_decls(data.program))
         if outputs is None:
             # By an engine of its own: this may happen in the middle of another run.

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from protocol.hashing import block_root
 from protocol.spec.assembler import Code
 from protocol.spec.builder import Builder, affine
 from protocol.spec.types import Array, DType, Kind, Program, Slot, Template
 from protocol.spec.workload import Rate, work_of
 from provider.engine import Engine
+from provider.engine.engine import choose_threads
 
 ROWS, WIDTH, OUT = 256, 512, 512
 REPEATS = 3
@@ -19,6 +21,8 @@ CHAIN = 24
 """Instructions of the elementwise program: a chain as long as an activation function."""
 CALLS = 200
 """Operations of one element each: what a call costs beside its work."""
+HASHED = 32 << 20
+"""Bytes that are hashed."""
 
 
 def _product() -> tuple[Program, list[Array]]:
@@ -87,8 +91,19 @@ def _seconds(program: Program, constants: Sequence[Array], threads: int | None) 
     return best
 
 
+def _hashing(threads: int) -> float:
+    """Bytes a second that are hashed."""
+    data = np.random.default_rng(2).integers(0, 256, HASHED, np.uint8)
+    best = float("inf")
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        block_root(data, threads)
+        best = min(best, time.perf_counter() - start)
+    return HASHED / best
+
+
 def measure(threads: int | None = None) -> Rate:
-    """Multiply-adds, instructions and calls a second of this machine's engine."""
+    """Multiply-adds, instructions, calls and hashed bytes a second of this machine's engine."""
     dot, weights = _product()
     chain, values = _elementwise()
     calls, one = _calls()
@@ -96,4 +111,5 @@ def measure(threads: int | None = None) -> Rate:
         products=work_of(dot).products / _seconds(dot, weights, threads),
         instructions=work_of(chain).instructions / _seconds(chain, values, threads),
         operations=work_of(calls).operations / _seconds(calls, one, threads),
+        traced=_hashing(choose_threads(threads)),
     )

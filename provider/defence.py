@@ -1,16 +1,23 @@
 """The provider's defence: answers every challenge of its claims, closes those that ran out.
 
 A cycle is: read the challenges of my claims at one block → pure ``decide`` → act.  The first answer
-to a claim builds the trace of its run; later ones come from it.  Nothing is remembered that the
-chain does not tell again: after a restart the trace is built anew, which is what the clocks allow
-for.
+to a claim builds the trace of its run; later ones come from it, and what all challenges of a claim
+ask for is computed together.
+
+Computations follow one another: traces of claims that have to be opened first, as the chain queues
+them, then what was asked for first.  In the middle of one, what needs none is answered.  So a
+challenge waits for the one that is under way and for one of each claim at most, however many
+challengers there are; ``provider.policy`` takes no job for which that could be too long.
+
+Nothing is remembered that the chain does not tell again: after a restart the trace is built anew,
+which is what the clocks allow for.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from protocol.chain.book import Book, JobRecord
@@ -34,8 +41,8 @@ from protocol.storage.errors import StorageError
 from provider.engine.claims import Truth, Truths
 from provider.engine.errors import EngineError
 
-MOST_MOVES: Final = 8
-"""Moves in one transaction: about a million gas."""
+MOST_MOVES: Final = 32
+"""Moves in one transaction: about four million gas."""
 
 FAILURES: Final = (
     Reverted, TransactionFailed, NodeRefused, GasTooHigh, StorageError, EngineError, ProgramError,
@@ -104,8 +111,8 @@ Matter = tuple[type[Action], bytes, int]
 
 
 def decide(seats: Sequence[Seat], asks: Sequence[Ask], time: int) -> list[Action]:
-    """What is due to a provider at ``time``: answers to challenges and to demands, each nearest
-    deadline first, then what can be closed."""
+    """What is due to a provider at ``time``: openings by deadline, other answers to challenges in
+    the order of being asked, answers to demands by deadline, then what can be closed."""
     waiting: dict[bytes, list[Seat]] = {}
     late: dict[bytes, list[Seat]] = {}
     for seat in sorted(seats, key=lambda s: (s.deadline, s.number)):
@@ -115,8 +122,8 @@ def decide(seats: Sequence[Seat], asks: Sequence[Ask], time: int) -> list[Action
         elif not mine and time > seat.deadline:
             late.setdefault(seat.claim, []).append(seat)
     answers: list[Action] = [
-        Answer(of[0].job, claim, tuple(_one_opening(of)[:MOST_MOVES]), of[0].deadline)
-        for claim, of in waiting.items()
+        Answer(of[0].job, claim, tuple(_one_opening(of)), of[0].deadline)
+        for claim, of in sorted(waiting.items(), key=lambda item: _turn(item[1]))
     ]
     supplies: list[Action] = [
         Supply(ask.job, ask.claim, ask.demand)
@@ -128,6 +135,13 @@ def decide(seats: Sequence[Seat], asks: Sequence[Ask], time: int) -> list[Action
         for claim, of in late.items()
     ]
     return answers + supplies + closings
+
+
+def _turn(seats: Sequence[Seat]) -> tuple[bool, int]:
+    """Sorts claims by whose answers are computed first."""
+    if seats[0].challenge.wait is Wait.OPENING:
+        return False, seats[0].deadline
+    return True, min(s.challenge.since for s in seats)
 
 
 def _one_opening(seats: Sequence[Seat]) -> list[Seat]:
@@ -161,6 +175,7 @@ class Defence:
         self._fetching: set[bytes] = set()
         self._rests: dict[Matter, float] = {}
         self._building = False
+        self._busy = False
         self._last: dict[bytes, str] = {}
 
     def look(self, at: Snapshot, book: Book) -> tuple[list[Seat], list[Ask]]:
@@ -205,11 +220,13 @@ class Defence:
         """Answer what is due; whether anything was done.  Of the demands it answers one: whatever
         came meanwhile is looked at before the next.
 
-        Called again from within the building of a trace (a run tells its progress), it answers only
-        what needs no other trace.
+        Called again from within a computation of its own (a run tells its progress), it answers
+        only what needs no other; but a trace that has to be opened is built in the middle of
+        anything but the building of another.
         """
         done = False
-        for action in decide(*self.look(at, book), at.next_timestamp):
+        actions = decide(*self.look(at, book), at.next_timestamp)
+        for action in sorted(actions, key=self._rank):
             matter, began = self._matter(action), self._clock()
             if began < self._rests.get(matter, 0.0):
                 continue
@@ -220,8 +237,13 @@ class Defence:
                     case Supply() if action.claim not in self._fetching:
                         if self._supply(action):
                             return True
-                    case Answer() if self.truths.has(action.claim) or not self._building:
-                        done |= self._answer(action)
+                    case Answer():
+                        computes = self._rank(action) > 0
+                        seats = self._now(action)
+                        if seats and self._answer(replace(action, seats=seats)):
+                            done = True
+                            if computes:
+                                return True
             except FAILURES as error:
                 self._rests[matter] = began + (1 + RESTS) * (self._clock() - began)
                 self._once(action.claim, f"job {short(action.job.job)} not defended: {error}")
@@ -239,38 +261,73 @@ class Defence:
             self._last[claim] = line
             self.say(line)
 
+    def _ready(self, action: Answer) -> tuple[Seat, ...]:
+        """Challenges that can be answered without a computation."""
+        if not self.truths.has(action.claim):
+            return ()
+        truth = self._truth(action.job, action.claim)
+        return tuple(s for s in action.seats if truth.ready(s.challenge))
+
+    def _rank(self, action: Action) -> int:
+        """What is at hand, then what has to be computed, then the rest: somebody who demands data
+        without end keeps no computation from beginning."""
+        if isinstance(action, Answer):
+            return 0 if len(self._ready(action)) == len(action.seats) else 1
+        return 2
+
+    def _now(self, action: Answer) -> tuple[Seat, ...]:
+        """Challenges whose turn it is."""
+        opening = action.seats[0].challenge.wait is Wait.OPENING
+        if not self._busy or (opening and not self._building):
+            return action.seats
+        return self._ready(action)
+
     def _truth(self, job: JobRecord, claim: bytes) -> Truth:
         if self.truths.has(claim):
             return self.truths.of(claim, lambda: self._build(job))
         self.say(f"job {short(job.job)} is disputed: building the trace of its run")
-        self._building = True
+        before, self._building = self._building, True
         try:
             return self.truths.of(claim, lambda: self._build(job))
         finally:
-            self._building = False
+            self._building = before
+
+    def _compute(self, action: Answer) -> list[list[Move]]:
+        """What is owed to each of the challenges."""
+        before, self._busy = self._busy, True
+        try:
+            truth = self._truth(action.job, action.claim)
+            return truth.answers([s.challenge for s in action.seats])
+        finally:
+            self._busy = before
 
     def _answer(self, action: Answer) -> bool:
-        truth = self._truth(action.job, action.claim)
         moves: list[tuple[int, Move]] = []
-        for seat in action.seats:
-            found = truth.answer(seat.challenge)
-            if not found:
+        opened = set[int]()
+        for seat, owed in zip(action.seats, self._compute(action), strict=True):
+            if not owed:
                 self._cannot(seat)
-            opened = {move.step for _, move in moves if isinstance(move, OpenStep)}
-            moves += [
-                (seat.number, move)
-                for move in found
-                if not (isinstance(move, OpenStep) and move.step in opened)
-            ]
-        if not moves:
-            return False
+            for move in owed:
+                if isinstance(move, OpenStep):
+                    if move.step in opened:
+                        continue
+                    opened.add(move.step)
+                moves.append((seat.number, move))
+        for k in range(0, len(moves), MOST_MOVES):
+            self._play(action, moves[k : k + MOST_MOVES])
+        return bool(moves)
+
+    def _play(self, action: Answer, moves: Sequence[tuple[int, Move]]) -> None:
+        """Make moves in one transaction; those that somebody was faster with are left out."""
+        if len(moves) == 1:
+            self._send(action, moves, already=_done)
+            return
         try:
             self._send(action, moves)
         except (WrongTurn, NotLive, HasFallen):
-            # Somebody was faster with one of them: each on its own.
-            for number, move in moves:
-                self._send(action, [(number, move)], already=_done)
-        return True
+            half = len(moves) // 2
+            self._play(action, moves[:half])
+            self._play(action, moves[half:])
 
     def _cannot(self, seat: Seat) -> None:
         """The challenge asks for what is below a node that our trace does not have."""

@@ -1,17 +1,24 @@
 """Which jobs a provider takes: pure functions over what it knows.
 
-``judge_terms`` looks at the terms alone, before anything is fetched; ``judge_tables`` and
-``judge_program`` at the legal program, before a single tensor is.  All give the reason for a
-refusal, or None.
+``judge_terms`` looks at the terms alone, before anything is fetched; ``judge_tables``,
+``judge_program`` and ``judge_duties`` at the legal program, before a single tensor is.  All give
+the reason for a refusal, or None.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from protocol.spec.job import Deal, GasSchedule, Task, lock_of, trace_seconds
+from protocol.spec.job import Deal, GasSchedule, Task, lock_of
 from protocol.spec.types import Program
 from protocol.spec.workload import Work
+
+PASSES: Final = 5
+"""Runs of each of its claims' programs that a provider may have to make while one challenger waits:
+of the traces, and twice (for the operations of a step, and for the bytes of a tensor) of what is
+under way and of what was asked for before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +108,11 @@ def judge_tables(program: Program, rules: Rules) -> str | None:
 
 
 def judge_program(
-    deal: Deal, work: Work, run_seconds: float, rules: Rules, memory_free: int, threads: int = 1
-) -> str | None:
-    """Reason to refuse, once the program is known. ``run_seconds`` is this machine's estimate."""
+    deal: Deal, work: Work, run_seconds: float, trace_seconds: float, rules: Rules,
+    memory_free: int, threads: int = 1,
+) -> str | None:  # fmt: skip
+    """Reason to refuse, once the program is known. ``run_seconds`` is this machine's estimate for
+    a run, ``trace_seconds`` for one whose trace is built."""
     most = min(rules.max_memory, memory_free) if memory_free else rules.max_memory
     need_bytes = work.memory + threads * work.scratch
     if need_bytes > most:
@@ -111,12 +120,35 @@ def judge_program(
     need = run_seconds * rules.margin + rules.reserve_seconds
     if need > deal.run_seconds:
         return f"a run takes {need:.1f} s with margin, the job allows {deal.run_seconds} s"
-    if run_seconds * 1000 > deal.work_ms:
+    if trace_seconds * 1000 > deal.work_ms:
         return (
-            f"a run takes {run_seconds * 1000:.0f} ms, the job declares {deal.work_ms} ms: its "
-            f"dispute clocks ({trace_seconds(deal.work_ms)} s to build a trace) would be too short"
+            f"a run takes {trace_seconds * 1000:.0f} ms with its trace, the job declares "
+            f"{deal.work_ms} ms: its dispute clocks would be too short"
         )
     fair = int(run_seconds * rules.price_per_second)
     if deal.price_ceiling < fair:
         return f"price {deal.price_ceiling} is below {fair} for {run_seconds:.2f} s of work"
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What challengers of one result may ask for: ``seconds`` of this machine for its trace, while
+    the ``clock`` of each of them runs so long."""
+
+    seconds: float
+    clock: int
+
+
+def judge_duties(new: Duty, others: Sequence[Duty], rules: Rules) -> str | None:
+    """Reason to refuse: with all unsettled results of this provider challenged at once, answers
+    could be late."""
+    duties = [new, *others]
+    need = rules.margin * PASSES * sum(d.seconds for d in duties)
+    least = min(d.clock for d in duties)
+    if need <= least:
+        return None
+    return (
+        f"answers to challengers of this and of {len(others)} unsettled results could take "
+        f"{need:.0f} s, the shortest of their clocks is {least} s"
+    )

@@ -13,7 +13,7 @@ from typing import Final
 from protocol.spec import trees
 from protocol.spec.constants import ZERO
 from protocol.spec.errors import MoveRefused
-from protocol.spec.job import Fault, JobTerms, Payout
+from protocol.spec.job import Deal, Fault, JobTerms, Payout, trace_seconds
 from protocol.spec.trace import Tree
 from protocol.spec.types import Program
 
@@ -181,6 +181,11 @@ def climb(
 def is_end(x: Challenge) -> bool:
     """At a leaf that nothing can be revealed of."""
     return x.level == 0 and x.tree < Tree.STATE_BLOCKS
+
+
+def clock_of(deal: Deal) -> int:
+    """Seconds of each side's chess clock, beside those of one move."""
+    return trace_seconds(deal.work_ms) + BUDGET_MOVES * deal.move_seconds
 
 
 def native_bond(gas_price: int) -> int:

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from protocol.spec import referee, trees
 from protocol.spec.constants import BLOCK_BYTES, ZERO
 from protocol.spec.dispute import (
-    BUDGET_MOVES,
     CHALLENGE_GAS,
     CLOSE_GAS,
     FAN_NODES,
@@ -28,6 +27,7 @@ from protocol.spec.dispute import (
     Wait,
     children_of,
     climb,
+    clock_of,
     fan_at,
     fold,
     forfeited,
@@ -412,7 +412,7 @@ class Game:
 
     def _admit(self, c: Claim, now: int) -> None:
         deal = c.terms.deal
-        c.budget = trace_seconds(deal.work_ms) + BUDGET_MOVES * deal.move_seconds
+        c.budget = clock_of(deal)
         steps = c.terms.task.steps
         c.leaves = 1 + sum(steps >> (32 * k) & 0xFFFFFFFF for k in range(8))
         end = max(self.queue[c.provider], now) + trace_seconds(deal.work_ms)

@@ -35,7 +35,7 @@ class Tree(IntEnum):
 Corrupt = Callable[[int, int, Array], Array]
 """corrupt(step, operation, tensor) gives what a liar takes for the operation's result."""
 
-Levels = list[list[bytes]]
+Levels = Sequence[Sequence[bytes]]
 """All levels of a tree, leaves first."""
 
 Raw = bytes | memoryview

@@ -68,7 +68,9 @@ def list_root(leaves: Iterable[bytes]) -> bytes:
     return levels_of(list(leaves))[-1][0]
 
 
-def siblings_of(levels: list[list[bytes]], first: int, count: int = 1) -> list[bytes]:
+def siblings_of(
+    levels: Sequence[Sequence[bytes]], first: int, count: int = 1
+) -> list[bytes]:
     """What proves leaves ``first`` up to ``first + count`` (not included) under the root.
 
     Lowest level first, left before right.  Nodes that cover only padding are not sent: they are

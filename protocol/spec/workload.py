@@ -87,7 +87,8 @@ class Work:
     ``products`` multiply-adds; ``instructions`` microcode, in additions of floats; ``memory``
     bytes of tensors alive at the worst moment, prepared weights among them; ``operations`` calls,
     each with its overhead; ``scratch`` bytes that each thread needs besides; ``outputs`` bytes of
-    the result, every mention of a state counted.
+    the result, every mention of a state counted; ``traced`` bytes of all results and states of all
+    steps.
     """
 
     products: int
@@ -96,16 +97,19 @@ class Work:
     operations: int = 0
     scratch: int = 0
     outputs: int = 0
+    traced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What a machine does in a second; ``outputs`` in bytes hashed, stored and published."""
+    """What a machine does in a second; ``outputs`` in bytes hashed, stored and published,
+    ``traced`` in bytes hashed and kept."""
 
     products: float
     instructions: float
     operations: float = 4e3
     outputs: float = 5e7
+    traced: float = 2e8
 
     def seconds(self, work: Work) -> float:
         """Estimated time of ``work``."""
@@ -115,6 +119,10 @@ class Rate:
             + work.operations / self.operations
             + work.outputs / self.outputs
         )
+
+    def trace_seconds(self, work: Work) -> float:
+        """Estimated time of ``work`` when the trace of the run is built, or parts of it again."""
+        return self.seconds(work) + work.traced / self.traced
 
 
 # --- one operation ------------------------------------------------------------------------------
@@ -334,6 +342,8 @@ def work_of(program: Program, steps: Sequence[int] | None = None) -> Work:
     works = [_operation(t) for t in program.templates]
     outputs = sum(program.states[n].tensor.nbytes for n in program.outputs)
     products = instructions = peak = 0
+    states = sum(s.tensor.nbytes for s in program.states)
+    traced = states
     used: set[int] = set()
     calls = len(program.outputs)
     for phase, count in zip(program.phases, check_steps(program, steps), strict=True):
@@ -341,10 +351,12 @@ def work_of(program: Program, steps: Sequence[int] | None = None) -> Work:
         products += count * sum(w.products for w in each)
         instructions += count * (sum(w.instructions for w in each) + _step_bytes(program, phase))
         calls += count * (1 + len(phase.nexts) // 32 + sum(w.calls for w in each))
+        results = sum(_bytes(program.templates[n.template]) for n in phase.instances)
+        traced += count * (states + results)
         peak = max(peak, _phase_memory(program, phase, works))
         used |= {n.template for n in phase.instances}
     calls += sum(4 * works[n].calls for n in used)
     held = [*program.constants, *program.inputs, *(s.tensor for s in program.states)]
     memory = peak + sum(d.nbytes for d in held) + outputs
     scratch = sum(works[n].scratch for n in used)
-    return Work(products, instructions, memory, calls, scratch, outputs)
+    return Work(products, instructions, memory, calls, scratch, outputs, traced)

@@ -1,18 +1,18 @@
 """The truth of a job as its disputes need it: the trace of a run, and proofs from it.
 
 Whoever defends a claim, and whoever attacks one, holds a ``Truth``.  It costs a run of the program
-with hashing, and is built once; a move then costs at most √T steps.
+with hashing, and is built once; the answers to any number of challenges then cost one more at most.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from protocol.hashing import block_levels
 from protocol.spec.dispute import Challenge
 from protocol.spec.proofs import Prover
-from protocol.spec.strategy import Attack, Known, Move, answer, claimed_levels
+from protocol.spec.strategy import Attack, Known, Move, answer, asked_of, claimed_levels
 from protocol.spec.trace import Levels, Tree
 from protocol.spec.types import Array
 from provider.engine.engine import Engine, Progress
@@ -31,12 +31,18 @@ class Truth:
         seed: int,
         steps: tuple[int, ...],
         progress: Progress | None = None,
+        again: Progress | None = None,
+        directory: Path | None = None,
     ) -> None:
         self.steps = steps
         self.program = engine.program
+        self._engine = engine
         self.trace = EngineTrace(
-            engine, inputs, seed=seed, steps=steps, threads=engine.pool.threads, progress=progress
-        )
+            engine, inputs, seed=seed, steps=steps, threads=engine.pool.threads,
+            progress=progress, again=again, directory=directory,
+        )  # fmt: skip
+        # Many claims may be disputed at once: what a run needs is given back after it.
+        engine.release()
         self._known = Known(b"")
         self._prover = Prover(
             program=engine.program,
@@ -52,9 +58,17 @@ class Truth:
     def _claimed(self, tree: Tree, step: int, item: int) -> Levels:
         return claimed_levels(self._known, self.trace, tree, step, item)
 
-    def answer(self, x: Challenge) -> list[Move]:
-        """What this trace's provider owes to a challenge."""
-        return answer(x, self.trace)
+    def ready(self, x: Challenge) -> bool:
+        """Whether the answer to a challenge needs no more of the program to be run."""
+        return self.trace.holds([asked_of(x)])
+
+    def answers(self, asked: Sequence[Challenge]) -> list[list[Move]]:
+        """What this trace's provider owes to each of some challenges.  What they ask for is
+        computed together: at most one run of the program, however many they are."""
+        if not all(self.ready(x) for x in asked):
+            self.trace.prepare([asked_of(x) for x in asked])
+            self._engine.release()
+        return [answer(x, self.trace) for x in asked]
 
     def attack(self, x: Challenge, known: Known) -> list[Move]:
         """All that a challenger can do now.  Raises NothingWrong, HistoryIncomplete."""
@@ -63,11 +77,10 @@ class Truth:
 
 
 class Truths:
-    """Truths by claim, built when they are first asked for; the ``keep`` last used stay."""
+    """Truths by claim, built when they are first asked for, until their claims are forgotten."""
 
-    def __init__(self, keep: int = 8) -> None:
-        self._keep = keep
-        self._held: OrderedDict[bytes, Truth] = OrderedDict()
+    def __init__(self) -> None:
+        self._held: dict[bytes, Truth] = {}
 
     def has(self, claim: bytes) -> bool:
         """Whether asking for it costs nothing."""
@@ -76,11 +89,7 @@ class Truths:
     def of(self, claim: bytes, build: Callable[[], Truth]) -> Truth:
         """The truth about a claim."""
         if claim not in self._held:
-            made = build()
-            while len(self._held) >= self._keep:
-                self._held.popitem(last=False)
-            self._held[claim] = made
-        self._held.move_to_end(claim)
+            self._held[claim] = build()
         return self._held[claim]
 
     def keep_only(self, claims: Sequence[bytes]) -> None:

@@ -1,28 +1,33 @@
 """The trace of a run, built by the engine in bounded memory: what a dispute asks a provider for.
 
 One run gives the root of every state after every step and keeps the states of about every √T-th
-step.  Whatever else a move needs (the operations of a step, the blocks of a tensor) is computed
-again from the nearest kept states, hashed as it appears, and dropped: a move costs at most √T
-steps.  Of the step that was last asked for, one operation's result stays with its operands: they
-are what a proof of one of its elements is made from.  The trees are those of
-``protocol.spec.trace``, bit for bit.
+step.  Whatever else is asked for (the operations of a step, the bytes of a tensor) is computed
+again from the nearest kept states: one place costs at most √T steps, any number of them that are
+asked for together (``prepare``) one run at most.  What was computed once is kept on disk.  The
+trees are those of ``protocol.spec.trace``, bit for bit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from itertools import islice
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from protocol.hashing import block_levels, block_root
+from protocol.hashing import block_leaves, block_root
 from protocol.spec import trees
-from protocol.spec.constants import BLOCK_BYTES
+from protocol.spec.constants import BLOCK_BYTES, WORD
 from protocol.spec.interpreter import check_steps
 from protocol.spec.trace import Levels, Tree, phase_of
 from protocol.spec.types import Array, Source
 from provider.engine.engine import Engine, Progress, Start
+from provider.engine.shelf import Shelf, packed_levels, unpacked
+
+Where = tuple[Tree, int, int]
+"""A tree of a trace: which kind, at which leaf of the steps tree, of which item there."""
 
 
 def tensor_data(tensor: Array) -> memoryview:
@@ -34,7 +39,9 @@ class EngineTrace:
     """The true trace of one run.  ``threads`` hash a tensor's blocks.
 
     Steps are numbered as in the specification: leaf s of the steps tree is the state after s steps,
-    and the operations of ``step`` s are those that lead to it.
+    and the operations of ``step`` s are those that lead to it.  ``progress`` hears of the first
+    run, ``again`` of what is computed again; what is kept lies in ``directory`` (default: that of
+    temporary files).
     """
 
     def __init__(
@@ -46,16 +53,18 @@ class EngineTrace:
         steps: Sequence[int] | None = None,
         threads: int = 1,
         progress: Progress | None = None,
+        again: Progress | None = None,
+        directory: Path | None = None,
     ) -> None:
         self._engine = engine
         self._inputs = list(inputs)
         self._seed = seed
         self._steps = check_steps(engine.program, steps)
         self._threads = threads
-        self._kept: dict[int, list[Array]] = {}
-        self._tensors: dict[tuple[int, int], Array] = {}
-        self._last: tuple[int, list[Array]] | None = None
-        self._operations: tuple[int, list[bytes]] | None = None
+        self._again = again
+        self._shelf = Shelf(directory)
+        self._roots: dict[int, list[bytes]] = {}
+        self._starts: list[int] = []
         self.hashed = 0
         total = sum(self._steps)
         self._stride = max(1, math.isqrt(total))
@@ -67,11 +76,12 @@ class EngineTrace:
         for s, states in enumerate(run):
             self.state_roots.append([self._root(x) for x in states])
             if s % self._stride == 0:
-                self._kept[s] = states
+                self._keep(s, states)
             last = states
         self.ran = len(self.state_roots) - 1
         self.state_roots += [self.state_roots[-1]] * (total - self.ran)
-        self._kept[self.ran] = last
+        if self.ran not in self._starts:
+            self._keep(self.ran, last)
         decls = [engine.program.states[n].tensor for n in engine.program.outputs]
         ends = [self.state_roots[-1][n] for n in engine.program.outputs]
         self.outputs = [
@@ -84,7 +94,7 @@ class EngineTrace:
         """All levels of a tree, leaves first."""
         match tree:
             case Tree.STEPS:
-                return trees.levels_of([trees.list_root(roots) for roots in self.state_roots])
+                return self._kept_levels((tree, 0, 0), self._step_leaves, len(self.state_roots))
             case Tree.OUTPUTS:
                 return trees.levels_of(self.outputs)
             case Tree.STATES:
@@ -92,7 +102,12 @@ class EngineTrace:
             case Tree.OPERATIONS:
                 return trees.levels_of(self.operation_roots(step))
             case _:
-                return block_levels(self._blocks(tree, step, item), self._threads)
+                data = self._blocks(tree, step, item)
+                return self._kept_levels(
+                    self._place(tree, step, item),
+                    lambda: block_leaves(data, self._threads),
+                    -(-data.nbytes // BLOCK_BYTES),
+                )
 
     def root(self, tree: Tree, step: int = 0, item: int = 0) -> bytes:
         """Root of a tree."""
@@ -114,33 +129,122 @@ class EngineTrace:
         """Block roots of the operations that lead to leaf ``step``; HALTED alone if none ran."""
         if step > self.ran:
             return [trees.HALTED]
-        if self._operations is None or self._operations[0] != step:
-            roots: list[bytes] = []
-            self._replay(step, lambda op, tensor: roots.append(self._root(tensor)))
-            self._operations = (step, roots)
-        return self._operations[1]
+        self.prepare([(Tree.OPERATIONS, step, 0)])
+        return self._roots[step]
 
     def tensor(self, step: int, item: int) -> Array:
         """The result of operation ``item`` of the step that leads to leaf ``step``."""
-        if (step, item) not in self._tensors:
+        where = (Tree.OPERATION_BLOCKS, step, item)
+        if where not in self._shelf:
+            # Its operands are what a proof of one of its elements is made from.
             number, _ = phase_of(self._steps, step - 1)
             operands = self._engine.program.phases[number].instances[item].operands
-            wanted = {item, *(ref.index for ref in operands if ref.source is Source.OP)}
-            found: dict[tuple[int, int], Array] = {}
-
-            def see(op: int, tensor: Array) -> None:
-                if op in wanted:
-                    found[step, op] = tensor
-
-            self._replay(step, see)
-            self._tensors = found
-        return self._tensors[step, item]
+            items = {item, *(ref.index for ref in operands if ref.source is Source.OP)}
+            self.prepare([(Tree.OPERATION_BLOCKS, step, op) for op in items])
+        return self._shelf.get(where)
 
     def state(self, step: int, item: int) -> Array:
         """A state after ``step`` steps."""
-        return self._states(min(step, self.ran))[item]
+        where = self._place(Tree.STATE_BLOCKS, step, item)
+        if where not in self._shelf:
+            items = range(self._count(Tree.STATE_BLOCKS, step))
+            self.prepare([(Tree.STATE_BLOCKS, step, k) for k in items])
+        return self._shelf.get(where)
 
     # --- computing again -------------------------------------------------------------------------
+
+    def holds(self, places: Iterable[Where]) -> bool:
+        """Whether what is in the trees at ``places`` is given without computing again."""
+        return not self._missing(places)
+
+    def prepare(self, places: Iterable[Where]) -> None:
+        """Compute what is in the trees at ``places``, as far as it is not kept.
+
+        From each of the kept states one run, up to the last step that is wanted before the next:
+        together at most one run of the program, however many places there are.
+        """
+        wanted: dict[int, set[Where]] = {}
+        for where in self._missing(places):
+            start = self._starts[bisect_left(self._starts, where[1]) - 1]
+            wanted.setdefault(start, set()).add(where)
+        for start, found in sorted(wanted.items()):
+            self._stretch(start, found)
+
+    def _missing(self, places: Iterable[Where]) -> list[Where]:
+        """Those that want a run: not what is known of all steps, and not what does not exist."""
+        found = [self._place(*where) for where in places]
+        return [
+            (tree, step, item)
+            for tree, step, item in found
+            if 0 < step <= self.ran
+            and item < self._count(tree, step)
+            and not (tree is Tree.OPERATIONS and step in self._roots)
+            and (tree, step, item) not in self._shelf
+        ]
+
+    def _count(self, tree: Tree, step: int) -> int:
+        """Trees of a kind at a step that a run gives."""
+        match tree:
+            case Tree.OPERATIONS:
+                return 1
+            case Tree.STATE_BLOCKS:
+                return len(self._engine.program.states)
+            case Tree.OPERATION_BLOCKS:
+                number, _ = phase_of(self._steps, step - 1)
+                return len(self._engine.program.phases[number].instances)
+        return 0
+
+    def _place(self, tree: Tree, step: int, item: int) -> Where:
+        """Where something is kept: states do not change after the last step that ran."""
+        return tree, min(step, self.ran) if tree is Tree.STATE_BLOCKS else step, item
+
+    def _stretch(self, start: int, wanted: set[Where]) -> None:
+        """Run from the states after ``start`` steps, and keep what is wanted on the way."""
+        roots: dict[int, list[bytes]] = {
+            step: [] for tree, step, _ in wanted if tree is Tree.OPERATIONS
+        }
+
+        def observe(phase: int, t: int, op: int, tensor: Array) -> None:
+            if t + 1 in roots:
+                roots[t + 1].append(self._root(tensor))
+            if (where := (Tree.OPERATION_BLOCKS, t + 1, op)) in wanted:
+                self._shelf.put(where, tensor)
+
+        items = range(self._count(Tree.STATE_BLOCKS, start))
+        run = self._engine.states(
+            self._inputs,
+            seed=self._seed,
+            steps=self._steps,
+            start=Start(start, [self.state(start, k) for k in items]),
+            observe=observe,
+            progress=self._again,
+        )
+        last = max(step for _, step, _ in wanted)
+        for s, states in enumerate(run, start):
+            for k, tensor in enumerate(states):
+                if (where := (Tree.STATE_BLOCKS, s, k)) in wanted:
+                    self._shelf.put(where, tensor)
+            if s == last:
+                break
+        self._roots |= roots
+
+    def _keep(self, step: int, states: Sequence[Array]) -> None:
+        """Keep the states after a step: runs can start from them."""
+        for k, tensor in enumerate(states):
+            self._shelf.put((Tree.STATE_BLOCKS, step, k), tensor)
+        self._starts.append(step)
+
+    def _kept_levels(
+        self, where: Where, leaves: Callable[[], NDArray[np.uint8]], count: int
+    ) -> Levels:
+        """The levels over ``count`` leaves, which are computed when they are first asked for."""
+        if ("levels", where) not in self._shelf:
+            self._shelf.put(("levels", where), packed_levels(leaves()))
+        return unpacked(self._shelf.get(("levels", where)), count)
+
+    def _step_leaves(self) -> NDArray[np.uint8]:
+        leaves = b"".join(trees.list_root(roots) for roots in self.state_roots)
+        return np.frombuffer(leaves, np.uint8).reshape(-1, WORD)
 
     def _blocks(self, tree: Tree, step: int, item: int) -> memoryview:
         is_state = tree is Tree.STATE_BLOCKS
@@ -155,33 +259,4 @@ class EngineTrace:
         """During the first run: the roots of the last step's operations, which a game on a
         one-step program asks for at once."""
         if step == sum(self._steps) - 1:
-            if op == 0:
-                self._operations = (step + 1, [])
-            assert self._operations is not None, "operation 0 comes first"
-            self._operations[1].append(self._root(tensor))
-
-    def _start(self, step: int) -> Start:
-        at = max(s for s in self._kept if s <= step)
-        return Start(at, self._kept[at])
-
-    def _states(self, step: int) -> list[Array]:
-        if self._last is None or self._last[0] != step:
-            start = self._start(step)
-            run = self._engine.states(
-                self._inputs, seed=self._seed, steps=self._steps, start=start
-            )
-            self._last = step, next(islice(run, step - start.step, None))
-        return self._last[1]
-
-    def _replay(self, step: int, see: Callable[[int, Array], None]) -> None:
-        """Run the step that leads to leaf ``step`` again: see(operation, result) for each."""
-
-        def observe(phase: int, t: int, op: int, tensor: Array) -> None:
-            if t == step - 1:
-                see(op, tensor)
-
-        start = self._start(step - 1)
-        run = self._engine.states(
-            self._inputs, seed=self._seed, steps=self._steps, start=start, observe=observe
-        )
-        next(islice(run, step - start.step, None))
+            self._roots.setdefault(step + 1, []).append(self._root(tensor))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -161,7 +161,7 @@ def garbage_in_a_state(step: int, item: int) -> Lie:
 class Forged(Trace):
     """A trace some of whose trees are made up: what is below their nodes nobody knows."""
 
-    forged: dict[Where, Levels] = field(default_factory=dict)
+    forged: Mapping[Where, Levels] = field(default_factory=dict)
 
     def levels(self, tree: Tree, step: int = 0, item: int = 0) -> Levels:
         made_up = self.forged.get((tree, step, item))
@@ -180,7 +180,7 @@ def garbage_root(case: Case) -> Trace:
     top = max(0, len(levels) - 6)
     nodes = trees.levels_of([rng.randbytes(32) for _ in levels[top]])
     claimed = replace(case.truth, outputs=[rng.randbytes(32) for _ in case.truth.outputs])
-    return forged(claimed, (Tree.STEPS, 0, 0), levels[:top] + nodes)
+    return forged(claimed, (Tree.STEPS, 0, 0), [*levels[:top], *nodes])
 
 
 def hidden_operation(step: int, operation: int, *, byte: int = 0) -> Lie:

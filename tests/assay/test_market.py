@@ -35,7 +35,7 @@ def agent_of(market: Market, directory: Path, account: int = PROVIDER) -> Iterat
     with market.agent(account, AgentConfig(directory, habits=habits)) as (agent, _):
         if not agent.chain.provider(agent.me, agent.chain.snapshot()).registered:
             market.register(account, 500)
-        agent.rate = FAST
+        agent.assessor.rate = FAST
         yield agent
 
 
@@ -253,7 +253,7 @@ def test_submit_wait__a_job_that_is_done__tells_each_step_and_ends_well(
         habits = Habits(settle_after=0)
         config = AgentConfig(somewhere / "agent", habits=habits)
         with market.agent(PROVIDER, config) as (agent, _):
-            agent.rate = FAST
+            agent.assessor.rate = FAST
             while not over.wait(0.1):
                 agent.cycle()
 

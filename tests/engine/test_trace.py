@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from random import Random
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -48,7 +51,7 @@ def test_trace__many_steps__keeps_about_their_root() -> None:
     e = EXAMPLES["phases"]
     _, got = both(e)
     assert got.ran == sum(e.steps or ())
-    assert len(got._kept) <= 2 + got.ran // got._stride + 1
+    assert len(got._starts) <= 2 + got.ran // got._stride + 1
     halted = both(EXAMPLES["counter"])[1]
     assert halted.ran == 5
     assert halted.operation_roots(6) == [trees.HALTED]
@@ -92,6 +95,49 @@ def test_tensor__an_operation_and_then_its_operands__one_run_gives_all(
     for op in (item, *operands, item):
         trace.tensor(1, op)
     assert runs.call_count == 1
+
+
+@by_name
+def test_prepare__every_place_in_any_order__is_one_run_and_the_specification_s(
+    example: Example, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth, got = both(example)
+    places = [
+        (tree, s, k)
+        for s in range(1, len(truth.states))
+        for tree, count in (
+            (Tree.OPERATIONS, 1),
+            (Tree.STATE_BLOCKS, len(truth.states[s])),
+            (Tree.OPERATION_BLOCKS, len(truth.operations[s - 1] or [])),
+        )
+        for k in range(count)
+    ]
+    Random(1).shuffle(places)
+    ran, states = 0, got._engine.states
+
+    def counted(*arguments: Any, **more: Any) -> Iterator[list[Array]]:
+        nonlocal ran
+        for number, found in enumerate(states(*arguments, **more)):
+            ran += number > 0
+            yield found
+
+    monkeypatch.setattr(got._engine, "states", counted)
+    got.prepare([(Tree.STEPS, 0, 0), (Tree.OUTPUTS, 0, 0), *places])
+    assert ran == got.ran
+    assert got.holds(places)
+    for where in places:
+        assert got.levels(*where) == truth.levels(*where)
+    got.prepare(reversed(places))
+    assert ran == got.ran
+
+
+def test_holds__what_no_run_gives__is_not_computed_for() -> None:
+    _, got = both(EXAMPLES["counter"])
+    beyond = [(Tree.OPERATIONS, 9, 0), (Tree.OPERATION_BLOCKS, 2, 99), (Tree.STATE_BLOCKS, 2, 99)]
+    assert got.holds(beyond)
+    for tree in (Tree.OPERATION_BLOCKS, Tree.STATE_BLOCKS):
+        with pytest.raises(LookupError):
+            got.levels(tree, 2, 99)
 
 
 @by_name

@@ -11,7 +11,7 @@ from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.job import JobStatus
 from protocol.spec.referee import Proof
 from protocol.spec.strategy import Open, Reveal, RevealBlock, below
-from protocol.spec.trace import Tree
+from protocol.spec.trace import Levels, Tree
 from tests.actors import liars
 from tests.actors.case import Case
 from tests.actors.challenger import Challenger, play, prover_of
@@ -313,7 +313,7 @@ def test_play__known_nodes__from_opening_to_the_fall_in_one_call(world: Market) 
     true = of.truth.block(Tree.OPERATION_BLOCKS, 1, 1, 0)
     byte = next(k for k in range(512) if data[k] != true[k])
 
-    def levels(tree: Tree, step: int, item: int) -> list[list[bytes]]:
+    def levels(tree: Tree, step: int, item: int) -> Levels:
         return claimed.levels(tree, step, item)
 
     proof = replace(prover, levels=levels).element(1, 1, byte // 2, data)

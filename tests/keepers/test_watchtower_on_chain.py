@@ -74,7 +74,7 @@ def liar(market: Market, directory: Path, name: str) -> Iterator[Party]:
     config = AgentConfig(directory / "liar", Rules(), Habits(settle_after=0, collect_token=1))
     with market.agent(LIAR, config) as (made, lines):
         cheat = Cheat(made.chain, made.sender, made.store, config, lines.append, *LIES[name])
-        cheat.rate = FAST
+        cheat.assessor.rate = FAST
         yield Party(cheat, lines)
 
 
@@ -82,7 +82,7 @@ def liar(market: Market, directory: Path, name: str) -> Iterator[Party]:
 def honest(market: Market, directory: Path) -> Iterator[Party]:
     config = AgentConfig(directory / "honest", Rules(), Habits(settle_after=0, collect_token=1))
     with market.agent(HONEST, config) as (made, lines):
-        made.rate = FAST
+        made.assessor.rate = FAST
         yield Party(made, lines)
 
 

@@ -48,7 +48,7 @@ def config(directory: Path, **rules: object) -> AgentConfig:
 
 def cycles(agent: Agent, most: int = 6) -> None:
     """Cycle until there is nothing to do."""
-    agent.rate = FAST
+    agent.assessor.rate = FAST
     for _ in range(most):
         if not agent.cycle():
             return
@@ -95,11 +95,11 @@ def test_finish__result_on_disk__is_not_computed_again(market: Market, tmp_path:
     with market.client() as client:
         job = post(client, EXAMPLES["mlp"]).job
         with market.agent(4, config(tmp_path)) as (agent, _):
-            agent.rate = FAST
+            agent.assessor.rate = FAST
             agent.cycle()
             taken = record(agent, job)
             assert taken.status is JobStatus.ACCEPTED
-            data = agent._data(taken)
+            data = agent._fetcher.data(taken)
             agent._outputs(taken, data)
         with market.agent(4, config(tmp_path)) as (agent, said):
             cycles(agent)
@@ -115,7 +115,7 @@ def test_finish__commit_was_sent_before_the_kill__counts_as_done(
     market.register(5, 500)
     with market.client() as client, market.agent(5, config(tmp_path)) as (agent, said):
         job = post(client, EXAMPLES["gather"]).job
-        agent.rate = FAST
+        agent.assessor.rate = FAST
         agent.cycle()
         taken, at = record(agent, job), agent.chain.snapshot()
         agent._finish(taken, at)
@@ -136,7 +136,7 @@ def test_take__job_that_does_not_suit__is_refused_with_the_reason(
             ({"max_work_seconds": 0.001}, "of work, at most 0.001 s"),
         ):
             with market.agent(6, config(tmp_path, **rules)) as (agent, said):
-                agent.rate = FAST
+                agent.assessor.rate = FAST
                 agent.cycle()
                 agent.cycle()
                 assert [line for line in said if reason in line], said
@@ -193,7 +193,7 @@ def test_take__work_that_does_not_fit__is_refused_before_its_weights_are_fetched
     with market.client() as client:
         job = post(client, EXAMPLES["mlp"], open_seconds=30).job
         with market.agent(9, config(tmp_path, max_memory=2_000)) as (agent, said):
-            agent.rate = FAST
+            agent.assessor.rate = FAST
             agent.cycle()
             assert [line for line in said if "2000 are available" in line], said
             assert fetched == ["program"]
@@ -212,7 +212,7 @@ def test_finish__machine_out_of_memory__gives_the_job_up_and_takes_others(
 ) -> None:
     market.register(2, 500)
     with market.client() as client, market.agent(2, config(tmp_path)) as (agent, said):
-        agent.rate = FAST
+        agent.assessor.rate = FAST
         broken = post(client, EXAMPLES["mlp"], attempts=1, run_seconds=30).job
         agent.cycle()
         assert record(agent, broken).status is JobStatus.ACCEPTED
@@ -278,10 +278,10 @@ def test_prepare__not_registered__says_what_to_do(market: Market, tmp_path: Path
 def test_prepare__registered__measures_this_machine(market: Market, tmp_path: Path) -> None:
     with market.agent(3, config(tmp_path)) as (agent, said):
         agent.prepare()
-        assert agent.rate.products > 1e7
-        assert agent.rate.instructions > 1e6
+        assert agent.assessor.rate.products > 1e7
+        assert agent.assessor.rate.instructions > 1e6
         assert any("IPFS peer" in line for line in said)
-    assert np.isfinite(agent.rate.products)
+    assert np.isfinite(agent.assessor.rate.products)
 
 
 def test_run__node_refuses_and_leaves_logs_out__goes_on_at_the_next_look(

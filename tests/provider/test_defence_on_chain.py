@@ -48,7 +48,7 @@ def staffed(market: Market) -> Market:
 def provider(market: Market, directory: Path) -> Iterator[tuple[Agent, list[str]]]:
     config = AgentConfig(directory, Rules(), Habits(settle_after=10**6))
     with market.agent(HONEST, config) as (agent, lines):
-        agent.rate = Rate(1e9, 1e9)
+        agent.assessor.rate = Rate(1e9, 1e9)
         yield agent, lines
 
 

@@ -27,7 +27,15 @@ from protocol.spec.types import (
     View,
 )
 from protocol.spec.workload import Rate, Work, peak_memory, work_of
-from provider.policy import Rules, Standing, judge_program, judge_tables, judge_terms
+from provider.policy import (
+    Duty,
+    Rules,
+    Standing,
+    judge_duties,
+    judge_program,
+    judge_tables,
+    judge_terms,
+)
 from provider.telemetry import read
 
 SCHEDULE = GasSchedule(min_lock=100, min_gas_price=1, dispute_gas=1000, close_gas=10, late_gas=10)
@@ -84,20 +92,49 @@ def test_judge_terms__batch__refuses() -> None:
         (1.0, (1 << 20) - 1, {}, "needs 1048576 bytes, 1048575 are available"),
         (1.0, 0, {"max_memory": 1000}, "1000 are available"),
         (13.0, 0, {}, "takes 31.0 s with margin, the job allows 30 s"),
-        (2.1, 0, {}, "takes 2100 ms, the job declares 2000 ms"),
+        (2.1, 0, {}, "takes 2100 ms with its trace, the job declares 2000 ms"),
         (1.0, 0, {"price_per_second": 51}, "price 50 is below 51"),
     ],
 )
 def test_judge_program__one_thing_short__says_which(
     seconds: float, memory_free: int, rules: dict[str, Any], reason: str
 ) -> None:
-    got = judge_program(DEAL, WORK, seconds, replace(RULES, **rules), memory_free)
+    got = judge_program(DEAL, WORK, seconds, seconds, replace(RULES, **rules), memory_free)
     assert got is not None
     assert reason in got
 
 
 def test_judge_program__everything_fits__accepts() -> None:
-    assert judge_program(DEAL, WORK, 2.0, RULES, 1 << 30) is None
+    assert judge_program(DEAL, WORK, 2.0, 2.0, RULES, 1 << 30) is None
+
+
+def test_judge_program__time_without_trace_fits__is_refused_for_the_trace() -> None:
+    assert judge_program(DEAL, WORK, 1.0, 2.1, RULES, 1 << 30)
+
+
+def test_judge_duties__all_results_challenged_at_once__answers_stay_within_every_clock() -> None:
+    long, short = Duty(10.0, 1000), Duty(1.0, 100)
+    assert judge_duties(long, [long] * 9, RULES) is None
+    assert "of 10 unsettled results could take 1100 s, the shortest" in (
+        judge_duties(long, [long] * 10, RULES) or ""
+    )
+    assert "is 100 s" in (judge_duties(long, [short], RULES) or "")
+    assert "is 100 s" in (judge_duties(short, [long], RULES) or "")
+    assert judge_duties(short, [short] * 9, RULES) is None
+    assert judge_duties(long, [long] * 10, replace(RULES, margin=1.0)) is None
+
+
+def test_work_of__steps__are_all_traced_states_and_results() -> None:
+    program = examples.counter().program
+    one, two = work_of(program, (1,)), work_of(program, (2,))
+    states = sum(s.tensor.nbytes for s in program.states)
+    results = sum(
+        t.count * t.dtype.size
+        for t in (program.templates[n.template] for n in program.phases[0].instances)
+    )
+    assert (one.traced, two.traced) == (2 * states + results, 3 * states + 2 * results)
+    rate = Rate(1e15, 1e15, 1e15, 1e15, traced=1000.0)
+    assert rate.trace_seconds(two) == pytest.approx(two.traced / 1000, rel=1e-6)
 
 
 def test_work_of__mlp__counts_products_and_instructions() -> None:
@@ -246,5 +283,5 @@ def test_judge_tables__too_long__says_which(rules: dict[str, Any], reason: str) 
 def test_judge_program__scratch__counts_once_a_thread() -> None:
     work = replace(WORK, scratch=100)
     most = WORK.memory + 300
-    assert judge_program(DEAL, work, 1.0, RULES, most, threads=3) is None
-    assert "are available" in (judge_program(DEAL, work, 1.0, RULES, most, threads=4) or "")
+    assert judge_program(DEAL, work, 1.0, 1.0, RULES, most, threads=3) is None
+    assert "are available" in (judge_program(DEAL, work, 1.0, 1.0, RULES, most, threads=4) or "")

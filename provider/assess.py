@@ -1,0 +1,69 @@
+"""What a job asks of this machine: memory, time for its run, time for answers to challengers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from protocol.chain.book import JobRecord
+from protocol.spec.dispute import clock_of
+from protocol.spec.errors import AssayError
+from protocol.spec.types import Program
+from protocol.spec.workload import Rate, work_of
+from provider import telemetry
+from provider.policy import Duty, Rules, judge_duties, judge_program, judge_tables
+
+Fetch = Callable[[JobRecord], tuple[Program, tuple[int, ...]]]
+"""The program of a job that was taken, and its steps; from the cache, where it is held."""
+
+class Unsuitable(AssayError):
+    """A program is legal, and not for this provider."""
+
+
+class Assessor:
+    """Judges jobs by what this machine can do; remembers what those that it took ask of it."""
+
+    def __init__(self, rules: Rules, threads: int | None, fetch: Fetch) -> None:
+        self.rules = rules
+        self.rate = Rate(1.0, 1.0)
+        self._threads = threads
+        self._fetch = fetch
+        self._traces: dict[bytes, float] = {}
+
+    def assess(
+        self, job: JobRecord, program: Program, steps: tuple[int, ...], mine: Sequence[JobRecord]
+    ) -> float:
+        """Seconds that a run of the job takes here.  ``mine`` are the unsettled jobs of this
+        provider.
+
+        Raises Unsuitable if the rules forbid the job.
+        """
+        reason = judge_tables(program, self.rules)
+        if reason is not None:
+            raise Unsuitable(reason)
+        deal, work = job.terms.deal, work_of(program, steps)
+        seconds, trace = self.rate.seconds(work), self.rate.trace_seconds(work)
+        reading = telemetry.read()
+        threads = self._threads or reading.processors
+        others = [self._duty(x) for x in mine if x.job != job.job]
+        reason = judge_program(
+            deal, work, seconds, trace, self.rules, reading.memory_free, threads
+        ) or judge_duties(Duty(trace, clock_of(deal)), others, self.rules)
+        if reason is not None:
+            raise Unsuitable(reason)
+        self._traces[job.job] = trace
+        return seconds
+
+    def keep_only(self, jobs: Sequence[bytes]) -> None:
+        """Forgets all but these."""
+        for job in set(self._traces) - set(jobs):
+            del self._traces[job]
+
+    def _duty(self, job: JobRecord) -> Duty:
+        """After a restart the program is looked at again."""
+        if job.job not in self._traces:
+            try:
+                self._traces[job.job] = self.rate.trace_seconds(work_of(*self._fetch(job)))
+            except AssayError:
+                # It cannot be had now: what the terms declare stands for it.
+                return Duty(job.terms.deal.work_ms / 1000, clock_of(job.terms.deal))
+        return Duty(self._traces[job.job], clock_of(job.terms.deal))

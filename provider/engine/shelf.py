@@ -1,0 +1,101 @@
+"""Where a trace keeps what it may need again: arrays on disk, read where they lie."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import weakref
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any, Final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.hashing import tree_levels
+from protocol.spec.trees import depth_of
+from protocol.spec.types import Array
+
+ALIGN: Final = 64
+"""Arrays begin at multiples of it."""
+
+
+class Shelf:
+    """Arrays by key, in a file without a name: it goes when the shelf does, or the process.
+
+    ``directory`` is where it lies (default: that of temporary files).  Raises OSError where there
+    is no room.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
+        self._places: dict[Hashable, tuple[int, np.dtype[Any], tuple[int, ...]]] = {}
+        self._end = 0
+        self._map: NDArray[np.uint8] = np.zeros(0, np.uint8)
+        weakref.finalize(self, self._file.close)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._places
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the file."""
+        return self._end
+
+    def put(self, key: Hashable, array: Array) -> None:
+        """Keep a copy of an array, of any dtype and shape."""
+        data = np.ascontiguousarray(array)
+        self._file.seek(self._end)
+        self._file.write(data.reshape(-1).view(np.uint8).data)
+        self._file.flush()
+        self._places[key] = (self._end, data.dtype, array.shape)
+        self._end += -(-data.nbytes // ALIGN) * ALIGN
+
+    def get(self, key: Hashable) -> Array:
+        """A kept array, not to be written to: its pages are read when they are looked at.
+
+        Raises LookupError if it is not there.
+        """
+        offset, dtype, shape = self._places[key]
+        end = offset + math.prod(shape) * dtype.itemsize
+        if end > len(self._map):
+            self._map = np.memmap(self._file, np.uint8, "r")
+        return self._map[offset:end].view(dtype).reshape(shape)
+
+
+class Nodes(Sequence[bytes]):
+    """Nodes of one level of a tree, where they lie: u8[n, 32]."""
+
+    def __init__(self, rows: NDArray[Any]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        found = self._rows[index]
+        return [row.tobytes() for row in found] if isinstance(index, slice) else found.tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def packed_levels(leaves: NDArray[np.uint8]) -> Array:
+    """All levels of the tree over ``leaves`` u8[n, 32], leaves first, in one array u8[m, 32]."""
+    return np.concatenate(tree_levels(leaves))
+
+
+def unpacked(levels: Array, count: int) -> list[Nodes]:
+    """The levels in an array of ``packed_levels`` over ``count`` leaves."""
+    out, at = [], 0
+    for level in range(depth_of(count) + 1):
+        width = max(1, -(-count // (1 << level)))
+        out.append(Nodes(levels[at : at + width]))
+        at += width
+    return out

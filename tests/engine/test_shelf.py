@@ -1,0 +1,58 @@
+"""Arrays on disk are what was put there; packed trees are those of the specification."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from protocol.hashing import block_leaves
+from protocol.spec import trees
+from protocol.spec.types import Array
+from provider.engine.shelf import Shelf, packed_levels, unpacked
+
+
+def test_get__arrays_of_all_kinds__are_what_was_put(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    arrays: list[Array] = [
+        np.zeros((0, 3), np.float32),
+        np.array(-7, np.int64),
+        rng.integers(0, 256, 1001, np.uint8),
+        rng.normal(size=(5, 7)).astype(np.float32)[::2, 1:],
+        rng.integers(-9, 9, (3, 4, 5)).astype(np.int16),
+    ]
+    shelf = Shelf(tmp_path)
+    for k, array in enumerate(arrays):
+        shelf.put(k, array)
+    for k, array in enumerate(arrays):
+        got = shelf.get(k)
+        assert k in shelf
+        assert (got.dtype, got.shape, got.tobytes()) == (array.dtype, array.shape, array.tobytes())
+    assert list(tmp_path.iterdir()) == []
+    assert "other" not in shelf
+    with pytest.raises(LookupError):
+        shelf.get("other")
+
+
+def test_get__a_thousand_arrays_at_once__need_no_file_each() -> None:
+    shelf = Shelf()
+    for k in range(3000):
+        shelf.put(k, np.full(9, k))
+    before = len(list(Path("/dev/fd").iterdir()))
+    held = [shelf.get(k) for k in range(3000)]
+    assert len(list(Path("/dev/fd").iterdir())) < before + 10
+    assert [int(x[3]) for x in held] == list(range(3000))
+
+
+@pytest.mark.parametrize("size", [0, 1, 512, 513, 1537, 5 * 512, 33 * 512 + 1])
+def test_unpacked__levels__are_the_specification_s(size: int) -> None:
+    data = np.random.default_rng(size).integers(0, 256, size, np.uint8)
+    got = unpacked(packed_levels(block_leaves(data)), -(-size // 512))
+    wanted = trees.levels_of(trees.block_leaves(data.tobytes()))
+    assert got == wanted
+    for row, level in zip(got, wanted, strict=True):
+        assert row[0] == level[0]
+        assert row[1:3] == level[1:3]
+        assert row[-1] == level[-1]
+        assert row != [*level, bytes(32)]
