@@ -163,16 +163,21 @@ def _exposures(
     for ask in sorted(asks, key=lambda a: (a.deadline, a.claim, a.number)):
         if time <= ask.deadline or ask.claim in moves:
             continue
-        paid, most = _worth(ask, fee, me, policy)
+        paid, most = _worth([ask], ask.demander == me, fee, policy)
         if paid:
             moves[ask.claim] = Expose(ask.job, ask.claim, ask.number, ask.bounty, most)
     return list(moves.values())
 
 
-def _worth(ask: Ask, fee: int, me: bytes, policy: Policy) -> tuple[bool, int | None]:
-    if ask.demander == me:
+def _worth(
+    of: Sequence[Turn] | Sequence[Ask], mine: bool, fee: int, policy: Policy
+) -> tuple[bool, int | None]:
+    """Whether a claim is to be ended by the first of these, its live challenges or a demand, and
+    for how much at most: where one of them is ``mine`` at any cost."""
+    if mine:
         return True, None
-    return policy.most(ask.bounty, EXPOSE_GAS, fee, ask.parties)
+    parties = set[bytes | None]().union(*(x.parties for x in of))
+    return policy.most(of[0].bounty, EXPOSE_GAS, fee, parties)
 
 
 def _turns(
@@ -193,9 +198,9 @@ def _turns(
         late = [turn for turn in due if turn.late is Late.CHALLENGER]
         moves += _defeats([t for t in late if t.challenge.challenger != me], fee, mine, policy)
         if silent:
-            paid, most = _topples(silent[0], of, fee, mine, policy)
+            first = silent[0]
+            paid, most = _worth([first, *of], mine, fee, policy)
             if paid:
-                first = silent[0]
                 moves.append(Topple(first.job, claim, first.number, first.bounty, most))
     return moves
 
@@ -214,25 +219,14 @@ def _defeats(late: Sequence[Turn], fee: int, mine: bool, policy: Policy) -> list
     return moves
 
 
-def _topples(
-    turn: Turn, of: Sequence[Turn], fee: int, mine: bool, policy: Policy
-) -> tuple[bool, int | None]:
-    """Whether the policy has a claim rejected by this turn, of which ``of`` are the live
-    challenges, and for how much at most: ``mine`` at any cost."""
-    if mine:
-        return True, None
-    parties = set[bytes | None]().union(*(turn.parties for turn in of))
-    return policy.most(turn.bounty, EXPOSE_GAS, fee, parties)
-
-
 def pays(turn: Turn | Ask, board: Board, fee: int, me: bytes, policy: Policy) -> bool:
     """Whether the policy would end this turn or claim, alone."""
     if isinstance(turn, Ask):
-        return _worth(turn, fee, me, policy)[0]
+        return _worth([turn], turn.demander == me, fee, policy)[0]
     of = [other for other in board.turns if other.claim == turn.claim]
     mine = any(other.challenge.challenger == me for other in of)
     if turn.late is Late.PROVIDER:
-        return _topples(turn, of, fee, mine, policy)[0]
+        return _worth([turn, *of], mine, fee, policy)[0]
     if turn.challenge.challenger == me:
         return False
     gas = DEFEAT_GAS + DEFEAT_EACH
