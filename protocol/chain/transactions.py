@@ -361,7 +361,11 @@ class Sender:
         paid = gas * quantity(price) if price is not None else 0
         if quantity(receipt.get("status", "0x1")) == 0:
             # The state after its block tells why, as a rule: somebody came first.
-            self.simulate(call, hex(block))
+            try:
+                self.simulate(call, hex(block))
+            except Reverted as refusal:
+                refusal.gas = gas
+                raise
             raise TransactionFailed(
                 f"{call.what} was mined in block {block} and failed with {gas} gas "
                 f"(0x{tx.hex()}): it would succeed now, so try again"

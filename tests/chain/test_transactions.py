@@ -118,6 +118,7 @@ def test_send__refused__raises_before_anything_is_spent(
     before = nonce(world, STRANGER)
     with pytest.raises(NotRegistered) as caught:
         world.send(STRANGER, world.chain.contracts.registry.stake(0, 1))
+    assert caught.value.gas == 0
     assert caught.value.values["provider"] == "0x" + world.address(STRANGER).hex()
     with pytest.raises(ERC20InsufficientBalance):
         world.send(KEEPER, world.chain.contracts.token.transfer(b"\1" * 20, 1))
@@ -404,8 +405,9 @@ def test_send__fails_in_its_block__raises_the_contracts_reason(
     monkeypatch.setattr(rival, "simulate", hopeful)
     monkeypatch.setattr(rival, "quote", lambda call, block: Quote(200_000, rival.fees()))
     before = nonce(world, RIVAL)
-    with pytest.raises(WrongStatus, match="got ACCEPTED, wanted OPEN"):
+    with pytest.raises(WrongStatus, match="got ACCEPTED, wanted OPEN") as caught:
         rival.send(accept)
+    assert 21_000 < caught.value.gas < 200_000
     assert nonce(world, RIVAL) == before + 1
     assert job
 

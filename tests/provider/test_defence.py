@@ -122,6 +122,8 @@ class Desk:
         self.seats: dict[int, Seat] = {}
         self.meanwhile: list[Callable[[], object]] = []
         self.refused: set[int] = set()
+        self.gas = 0
+        self.calls: list[int] = []
         chain, sender = Mock(), Mock()
         chain.contracts.game.play.side_effect = lambda claim, terms, moves: Mock(moves=moves)
         sender.send.side_effect = self.send
@@ -144,9 +146,12 @@ class Desk:
 
     def send(self, call: Any, already: Callable[[Reverted], bool] | None = None) -> Any:
         numbers = [number for number, _ in call.moves]
-        refusal = WrongTurn(Mock(), {})
+        refusal = WrongTurn("play", {})
+        refusal.gas = self.gas
+        self.calls.append(len(numbers))
         if self.refused & set(numbers):
             if already is not None and already(refusal):
+                del self.seats[numbers[0]]
                 return Mock()
             raise refusal
         self.sent.append(numbers)
@@ -165,13 +170,13 @@ class Desk:
 
 def test_stand__many_challenges_of_a_claim__are_computed_once_and_sent_in_bounded_calls() -> None:
     desk = Desk()
-    for number in range(1, 101):
+    for number in range(1, 201):
         desk.ask(number, HERE, step=number)
     desk.stand()
     assert desk.log == [
         ("build", HERE), ("build done", HERE), ("answers", HERE), ("answers done", HERE),
     ]  # fmt: skip
-    assert [len(numbers) for numbers in desk.sent] == [MOST_MOVES] * 3 + [100 - 3 * MOST_MOVES]
+    assert [len(numbers) for numbers in desk.sent] == [MOST_MOVES] * 3 + [200 - 3 * MOST_MOVES]
 
 
 def test_stand__somebody_was_faster_with_one_move__the_others_are_made_in_few_calls() -> None:
@@ -182,7 +187,23 @@ def test_stand__somebody_was_faster_with_one_move__the_others_are_made_in_few_ca
     desk.stand()
     made = [n for numbers in desk.sent for n in numbers]
     assert sorted(made) == [n for n in range(1, 33) if n != 7]
-    assert len(desk.sent) == 5
+    assert desk.calls == [32, 16, 8, 4, 4, 2, 2, 1, 1, 8, 16]
+
+
+def test_stand__a_call_failed_on_chain__fewer_moves_travel_together_for_a_while() -> None:
+    desk = Desk()
+    for number in range(1, 65):
+        desk.ask(number, HERE)
+    desk.refused, desk.gas = {8, 64}, 10**6
+    desk.stand()
+    made = [n for numbers in desk.sent for n in numbers]
+    assert made == [n for n in range(1, 65) if n not in (8, 64)]
+    assert desk.calls == [64] + [8] + [1] * 8 + [8] * 7 + [1] * 8
+    desk.calls.clear()
+    for number in range(101, 301):
+        desk.ask(number, HERE)
+    desk.stand()
+    assert max(desk.calls) == MOST_MOVES
 
 
 def test_stand__asked_in_the_middle_of_a_computation__only_what_needs_none_is_answered() -> None:
