@@ -90,7 +90,8 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """How the agent works.  ``directory`` keeps finished results; times are seconds."""
+    """How the agent works.  ``directory`` keeps finished results, and the traces of disputed ones
+    while it runs; times are seconds."""
 
     directory: Path
     rules: Rules = Rules()
