@@ -8,6 +8,7 @@ RUN = "GameInvariants"
 GAME = "DisputeGame.sol"
 CHALLENGES = "Challenges.sol"
 COURT = "Court.sol"
+TYPES = "types/Dispute.sol"
 
 RULES = (
     Mutant(
@@ -229,7 +230,7 @@ ENDS = (
     Mutant(
         "an answer is not charged",
         CHALLENGES,
-        "x.native -= uint88(fee);",
+        "x.native -= uint72(fee);",
         "",
         RUN,
     ),
@@ -246,6 +247,58 @@ ENDS = (
         "if (x.wait == Wait.OPENING && c.openedAt != 0) {",
         "if (false) {",
         RUN,
+    ),
+)
+
+PRICES = (
+    Mutant(
+        "an answer at the price of its own block",
+        CHALLENGES,
+        "fee = MOVE_GAS * x.price;",
+        "fee = MOVE_GAS * AnswerPrice.current(_minGasPrice, c.gasPrice);",
+        RUN,
+    ),
+    Mutant(
+        "all answers at the price of the first",
+        GAME,
+        "        if (next != Wait.CHALLENGER) _ask(c, x);\n",
+        "",
+        RUN,
+    ),
+    Mutant(
+        "a price that an answer sets",
+        GAME,
+        "if (next != Wait.CHALLENGER) _ask(c, x);",
+        "_ask(c, x);",
+        "GameRules",
+    ),
+    Mutant(
+        "an opening that nobody priced",
+        GAME,
+        "uint72(native));\n        _ask(c, x);",
+        "uint72(native));",
+        RUN,
+    ),
+    Mutant(
+        "a price beyond the terms",
+        CHALLENGES,
+        "x.price = uint48(AnswerPrice.current(_minGasPrice, c.gasPrice));",
+        "x.price = uint48(AnswerPrice.current(_minGasPrice, type(uint48).max));",
+        RUN,
+    ),
+    Mutant(
+        "a price over the field beside it",
+        TYPES,
+        "(uint256(x.price) << 168)",
+        "(uint256(x.price) << 160)",
+        "DisputeTypes",
+    ),
+    Mutant(
+        "a field that is not written",
+        TYPES,
+        " | (uint256(x.next) << 232)",
+        "",
+        "DisputeTypes",
     ),
 )
 
@@ -428,4 +481,4 @@ MONEY = (
     ),
 )
 
-GAMES = (*RULES, *ENDS, *MONEY)
+GAMES = (*RULES, *ENDS, *PRICES, *MONEY)
