@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {ICourt} from "../../contracts/interfaces/ICourt.sol";
 import {IDisputeGame} from "../../contracts/interfaces/IDisputeGame.sol";
+import {IJobMarket} from "../../contracts/interfaces/IJobMarket.sol";
+import {Illegality} from "../../contracts/interfaces/ILegalityReferee.sol";
 import {NodePath} from "../../contracts/libraries/NodePath.sol";
 import {Challenge, Proof, Tree, Wait} from "../../contracts/types/Dispute.sol";
 import {JobTerms} from "../../contracts/types/JobTerms.sol";
@@ -243,6 +246,24 @@ contract GameRulesTest is GameHandler {
         isTrue("answers", _answer(c, 1, game.challengeOf(c.id, 1), c.provider));
         (, uint128 after_) = game.credit(c.provider);
         return after_ - before;
+    }
+
+    // --- illegal jobs -------------------------------------------------------------------------
+
+    function test_proveIllegal__ofAJobThatHasEnded__doesNotAskTheReferee() public {
+        (, Claimed storage c) = _begin(5, Lie.NONE);
+        bytes memory legal =
+            abi.encodeCall(court.proveIllegal, (c.terms, Illegality.PROGRAM, abi.encode(false)));
+        (, bytes memory error) = address(court).call(legal);
+        isEqual("live", uint32(bytes4(error)), uint32(ICourt.ProvesNothing.selector));
+        court.proveIllegal(c.terms, Illegality.PROGRAM, abi.encode(true));
+        (, error) = address(court).call(legal);
+        isEqual("ended", uint32(bytes4(error)), uint32(IJobMarket.WrongStatus.selector));
+        JobTerms memory never = c.terms;
+        never.deal.nonce++;
+        (, error) = address(court)
+            .call(abi.encodeCall(court.proveIllegal, (never, Illegality.PROGRAM, "")));
+        isEqual("never was", uint32(bytes4(error)), uint32(IJobMarket.WrongStatus.selector));
     }
 
     // --- clocks and ends ----------------------------------------------------------------------

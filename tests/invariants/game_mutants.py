@@ -473,6 +473,20 @@ MONEY = (
         RUN,
     ),
     Mutant(
+        "a proof about a job that has ended",
+        COURT,
+        "if (s.status == JobStatus.None || s.status > JobStatus.Committed) {",
+        "if (false) {",
+        "GameRules",
+    ),
+    Mutant(
+        "a committed job that cannot be void",
+        COURT,
+        "s.status > JobStatus.Committed",
+        "s.status >= JobStatus.Committed",
+        "GameRules",
+    ),
+    Mutant(
         "data withheld, and the game goes on",
         COURT,
         "Payout[] memory due = _game.end(claimId, deal);",
