@@ -4,6 +4,7 @@ pragma solidity ^0.8.24;
 import {Credits} from "./Credits.sol";
 import {IDisputeGame} from "./interfaces/IDisputeGame.sol";
 import {IJobMarket} from "./interfaces/IJobMarket.sol";
+import {IJudge} from "./interfaces/IJudge.sol";
 import {IProviderRegistry} from "./interfaces/IProviderRegistry.sol";
 import {AnswerPrice} from "./libraries/AnswerPrice.sol";
 import {Splits} from "./libraries/Splits.sol";
@@ -47,6 +48,18 @@ abstract contract Challenges is Credits, IDisputeGame {
         _minGasPrice = IJobMarket(market).limits().minGasPrice;
     }
 
+    // --- reading ------------------------------------------------------------------------------
+
+    /// @inheritdoc IJudge
+    function MARKET() external view returns (address) {
+        return address(_market);
+    }
+
+    /// @inheritdoc IJudge
+    function REGISTRY() external view returns (address) {
+        return address(_registry);
+    }
+
     /// @inheritdoc IDisputeGame
     function bondOf(ClaimId claimId, Deal calldata deal)
         public
@@ -57,13 +70,13 @@ abstract contract Challenges is Credits, IDisputeGame {
         native = _nativeBond(deal.gasPrice);
     }
 
-    /// @dev Out of storage, and back: once in the code, for its size.
+    /// @dev Out of storage: once in the code, for its size.
     function _read(ClaimId claimId, uint256 number) internal view returns (Challenge memory) {
         return _challenges[claimId][number];
     }
 
     function _store(ClaimId claimId, uint256 number, Challenge memory x) internal {
-        _challenges[claimId][number] = x;
+        _challenges[claimId][number].write(x);
     }
 
     // --- the list -----------------------------------------------------------------------------
@@ -98,13 +111,18 @@ abstract contract Challenges is Credits, IDisputeGame {
         }
     }
 
+    /// @dev What an answer is paid is settled when it is asked for: waiting makes it no dearer.
+    function _ask(ClaimRecord storage c, Challenge memory x) internal view {
+        x.price = uint48(AnswerPrice.current(_minGasPrice, c.gasPrice));
+    }
+
     /// @dev An answer is paid at once, by the challenge that asked, to the provider: a copy of it
     /// that was sent ahead gains nothing and takes nothing.
     function _charge(ClaimRecord storage c, Challenge memory x) internal returns (uint256 fee) {
         unchecked {
             // MAX_MOVES answers are inside and no path asks for more: nothing wraps.
-            fee = MOVE_GAS * AnswerPrice.current(_minGasPrice, c.gasPrice);
-            x.native -= uint88(fee);
+            fee = MOVE_GAS * x.price;
+            x.native -= uint72(fee);
         }
         _credit(c.provider, 0, fee);
     }

@@ -202,10 +202,16 @@ contract Court is Credits, ICourt {
     function proveIllegal(JobTerms calldata terms, Illegality kind, bytes calldata proof)
         external
     {
-        // INVARIANT: a proof of what is legal never ends a job.
-        if (!_legalityReferee.illegal(terms.task, kind, proof)) revert ProvesNothing();
         JobHash jobHash = _jobHash(terms);
         JobState memory s = _market.jobOf(jobHash);
+        // INVARIANT: who is outrun does not pay for the referee; the market would refuse later.
+        if (s.status == JobStatus.None || s.status > JobStatus.Committed) {
+            revert IJobMarket.WrongStatus(
+                jobHash, uint256(s.status), uint256(JobStatus.Open)
+            );
+        }
+        // INVARIANT: a proof of what is legal never ends a job.
+        if (!_legalityReferee.illegal(terms.task, kind, proof)) revert ProvesNothing();
         ClaimId claimId;
         Payout[] memory due;
         if (s.status == JobStatus.Committed) {

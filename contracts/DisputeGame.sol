@@ -3,7 +3,6 @@ pragma solidity ^0.8.24;
 
 import {Challenges} from "./Challenges.sol";
 import {IDisputeGame} from "./interfaces/IDisputeGame.sol";
-import {IJudge} from "./interfaces/IJudge.sol";
 import {IReferee, ITraceReferee} from "./interfaces/IReferee.sol";
 import {NodePath} from "./libraries/NodePath.sol";
 import {TRACE_FACTOR} from "./types/Constants.sol";
@@ -44,16 +43,6 @@ contract DisputeGame is Challenges {
     }
 
     // --- reading ------------------------------------------------------------------------------
-
-    /// @inheritdoc IJudge
-    function MARKET() external view returns (address) {
-        return address(_market);
-    }
-
-    /// @inheritdoc IJudge
-    function REGISTRY() external view returns (address) {
-        return address(_registry);
-    }
 
     /// @inheritdoc IDisputeGame
     function referees() external view returns (address tensor, address trace) {
@@ -111,7 +100,8 @@ contract DisputeGame is Challenges {
         x.known = c.openedAt != 0;
         x.node = c.stepsRoot;
         (x.providerBudget, x.challengerBudget) = (c.budget, c.budget);
-        (x.token, x.native) = (uint104(token), uint88(native));
+        (x.token, x.native) = (uint104(token), uint72(native));
+        _ask(c, x);
         number = _append(claimId, c, x);
         emit Challenged(claimId, number, msg.sender, token, native, c.openBy);
         if (token != 0) _pull(msg.sender, token);
@@ -371,6 +361,7 @@ contract DisputeGame is Challenges {
             else x.providerBudget -= over;
         }
         (x.wait, x.since) = (next, uint40(time));
+        if (next != Wait.CHALLENGER) _ask(c, x);
     }
 
     function _answer(ClaimRecord storage c, Challenge memory x) private returns (uint256 fee) {

@@ -44,7 +44,8 @@ abstract contract JobLimits is IJobMarket {
         _order("clock", 1, clock, clock, type(uint32).max);
         _order("lock", 1, l.minLock, l.maxLock, type(uint96).max);
         _order("stakeBps", 1, l.minStakeBps, l.maxStakeBps, type(uint32).max);
-        _order("gasPrice", 1, l.minGasPrice, l.maxGasPrice, type(uint64).max);
+        // A game keeps the price of an answer in 48 bits, and a bond at it in 72.
+        _order("gasPrice", 1, l.minGasPrice, l.maxGasPrice, type(uint48).max);
         _order("attempts", 1, l.maxAttempts, l.maxAttempts, 15);
         _order("closeGas", 1, l.closeGas, l.closeGas, type(uint32).max);
         _order("lateGas", 1, l.lateGas, l.lateGas, type(uint32).max);

@@ -158,6 +158,7 @@ interface ICourt is IJudge, ICredits {
 
     /// @notice Show that a live job is illegal, by the proof that goes with `kind` (see
     /// `ILegalityReferee`): it is void. Emits `ProvenIllegal`.
-    /// Reverts: `ProvesNothing`, as the referee, and as `IJobMarket.voidJob`.
+    /// Reverts: `IJobMarket.WrongStatus`, before the referee is asked; then `ProvesNothing`, and as
+    /// the referee.
     function proveIllegal(JobTerms calldata terms, Illegality kind, bytes calldata proof) external;
 }

@@ -113,7 +113,8 @@ struct ClaimRecord {
     uint24 count;
 }
 
-/// @notice One challenge.
+/// @notice One challenge, in four words of storage: most moves of the challenger leave the last one
+/// as it is, most answers the two before it.
 /// @param level levels between the node and the leaves of its tree
 /// @param known what is below the node has been revealed
 /// @param since when the present turn began
@@ -122,8 +123,9 @@ struct ClaimRecord {
 /// @param step leaf of the steps tree that was reached
 /// @param item operation or state that was reached
 /// @param lastBytes bytes of the last block (blocks trees): the rest of it is zero
-/// @param providerBudget seconds left on the provider's chess clock
-/// @param challengerBudget seconds left on the challenger's
+/// @param price wei that a unit of an answer's gas is paid, of the block in which it was asked for
+/// @param challengerBudget seconds left on the challenger's chess clock
+/// @param providerBudget seconds left on the provider's
 /// @param token part of the bond in tokens
 /// @param native part of the bond in wei, less what answers were paid
 /// @param prev undefeated challenge before it, or 0
@@ -142,12 +144,36 @@ struct Challenge {
     uint40 step;
     uint32 item;
     uint16 lastBytes;
-    uint32 providerBudget;
+    uint48 price;
     uint32 challengerBudget;
+    uint32 providerBudget;
     uint104 token;
-    uint88 native;
+    uint72 native;
     uint24 prev;
     uint24 next;
+}
+
+using {write} for Challenge global;
+
+/// @dev Into storage as Solidity lays the struct out, but a word at a time: an assignment would
+/// read and write every field by itself.
+function write(Challenge storage at, Challenge memory x) {
+    uint256 turn = uint160(x.challenger) | (uint256(x.outcome) << 160) | (uint256(x.wait) << 168)
+        | (uint256(x.tree) << 176) | (uint256(x.level) << 184) | (x.known ? 1 << 192 : 0)
+        | (uint256(x.since) << 200);
+    bytes32 node = x.node;
+    uint256 place = uint256(x.index) | (uint256(x.count) << 40) | (uint256(x.step) << 80)
+        | (uint256(x.item) << 120) | (uint256(x.lastBytes) << 152) | (uint256(x.price) << 168)
+        | (uint256(x.challengerBudget) << 216);
+    uint256 purse = uint256(x.providerBudget) | (uint256(x.token) << 32)
+        | (uint256(x.native) << 136) | (uint256(x.prev) << 208) | (uint256(x.next) << 232);
+    assembly ("memory-safe") {
+        let slot := at.slot
+        sstore(slot, turn)
+        sstore(add(slot, 1), node)
+        sstore(add(slot, 2), place)
+        sstore(add(slot, 3), purse)
+    }
 }
 
 /// @notice The operations root of one step, and when it was opened (0: not).

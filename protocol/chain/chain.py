@@ -444,6 +444,6 @@ def _challenge(v: Sequence[Any]) -> Challenge:
     return Challenge(
         challenger=raw_address(v[0]), outcome=Outcome(v[1]), wait=Wait(v[2]), tree=Tree(v[3]),
         level=v[4], known=v[5], since=v[6], node=v[7], index=v[8], count=v[9], step=v[10],
-        item=v[11], last_bytes=v[12], provider_budget=v[13], challenger_budget=v[14],
-        token=v[15], native=v[16],
+        item=v[11], last_bytes=v[12], price=v[13], challenger_budget=v[14], provider_budget=v[15],
+        token=v[16], native=v[17],
     )  # fmt: skip

@@ -231,10 +231,10 @@ class Court:
         """The job of a committed claim is void, if the proof shows that it is ``illegal``; who is
         paid by the client."""
         c = self._claim(claim_id)
-        if not illegal:
-            raise MoveRefused("ProvesNothing")
         if c.fallen:
             raise MoveRefused("WrongStatus")
+        if not illegal:
+            raise MoveRefused("ProvesNothing")
         due = self.game.end(claim_id)
         return illegal_payouts(c.terms.deal, self.game.schedule, due, who, taken=True)
 

@@ -123,6 +123,8 @@ class Challenge:
     step: int = 0
     item: int = 0
     last_bytes: int = 0
+    price: int = 0
+    """Wei that a unit of an answer's gas is paid, of the block in which it was asked for."""
 
 
 # --- helpers: NodePath.sol -----------------------------------------------------------------------

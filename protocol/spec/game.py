@@ -105,7 +105,7 @@ class Game:
             self._admit(c, now)
         c.count += 1
         c.numbers.append(c.count)
-        self.challenges[claim_id, c.count] = Challenge(
+        x = Challenge(
             challenger=who,
             since=now,
             node=c.steps_root,
@@ -118,6 +118,8 @@ class Game:
             wait=Wait.CHALLENGER if c.opened_at else Wait.OPENING,
             known=bool(c.opened_at),
         )
+        self._ask(c, x)
+        self.challenges[claim_id, c.count] = x
         return c.count
 
     def point(
@@ -314,8 +316,11 @@ class Game:
         old = self.credits[who]
         self.credits[who] = (old[0] + token, old[1] + native)
 
+    def _ask(self, c: Claim, x: Challenge) -> None:
+        x.price = answer_price(c.terms.deal, self.schedule, self.base_fee)
+
     def _charge(self, c: Claim, x: Challenge) -> None:
-        fee = MOVE_GAS * answer_price(c.terms.deal, self.schedule, self.base_fee)
+        fee = MOVE_GAS * x.price
         x.native -= fee
         self._credit(c.provider, 0, fee)
 
@@ -404,6 +409,8 @@ class Game:
         else:
             x.provider_budget -= over
         x.wait, x.since = following, now
+        if following is not Wait.CHALLENGER:
+            self._ask(c, x)
 
     def _answer(self, c: Claim, x: Challenge, now: int) -> None:
         self._charge(c, x)

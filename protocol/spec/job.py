@@ -32,7 +32,8 @@ VOID_FEE_BPS: Final = 1_000
 """Part of the price that a provider gets when a job is voided before it committed."""
 
 PRICE_FACTOR: Final = 2
-"""An answer's gas is paid at most this many base fees of its block."""
+"""An answer's gas is paid at most this many base fees, of the block that asks for it in a dispute,
+of its own in a demand."""
 
 TRACE_FACTOR: Final = 5
 """Building a trace may take this many times the work of the job."""
@@ -340,7 +341,7 @@ def bounty_of(deal: Deal, schedule: GasSchedule) -> int:
 
 
 def answer_price(deal: Deal, schedule: GasSchedule, base_fee: int) -> int:
-    """Wei that a unit of an answer's gas is paid in a block of this base fee."""
+    """Wei that a unit of an answer's gas is paid: set in a block of this base fee."""
     return min(deal.gas_price, max(schedule.min_gas_price, PRICE_FACTOR * base_fee))
 
 

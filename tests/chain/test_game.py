@@ -29,7 +29,8 @@ from protocol.chain.game_reverts import HasNotFallen, NotLive, WrongBond, WrongT
 from protocol.chain.history import History
 from protocol.chain.state import Credit
 from protocol.spec.dispute import CLOSE_GAS, Outcome, Wait, native_bond
-from protocol.spec.job import TRACE_FACTOR, Fault, JobStatus
+from protocol.spec.job import PRICE_FACTOR, TRACE_FACTOR, Fault, JobStatus
+from protocol.spec.limits import GWEI
 from protocol.spec.proofs import ProgramPart, TableProof
 from protocol.spec.strategy import Enter, Move, Point, Reveal
 from protocol.spec.trace import Tree
@@ -131,6 +132,25 @@ def test_bond__read__is_what_the_challenge_takes(fresh_game: World) -> None:
     assert after.game_credit == Credit(0, 0)
     assert chain.claim_state(duel.claim, at).count == 0
     assert chain.challenge_of(duel.claim, 1, at).outcome is Outcome.NONE
+
+
+def test_challenge__both_sides_slow__has_their_clocks_and_the_price(fresh_game: World) -> None:
+    """Of what the log does not tell: read in the contract's order."""
+    world = fresh_game
+    duel = liar(world, gas_price=20 * GWEI)
+    spare = duel.terms.deal.move_seconds
+    world.rpc("anvil_setNextBlockBaseFeePerGas", hex(3 * GWEI))
+    number = duel.challenge()
+    assert duel.challenge_of(number).price == PRICE_FACTOR * 3 * GWEI
+    duel.turn(number)
+    budget = duel.challenge_of(number).provider_budget
+    world.pass_time(spare + 20)
+    duel.turn(number)
+    world.pass_time(spare + 5)
+    duel.turn(number)
+    x = duel.challenge_of(number)
+    assert 5 <= budget - x.provider_budget < 20 <= budget - x.challenger_budget < 30
+    agree(duel)
 
 
 def test_silence__of_the_provider__is_a_fall_that_the_book_tells(fresh_game: World) -> None:

@@ -77,11 +77,12 @@ def test_deploy__game_that_is_not_the_next_contract__fails(world: Market) -> Non
         ("lock", {"min_lock": 0}),
         ("stakeBps", {"min_stake_bps": 0}),
         ("gasPrice", {"min_gas_price": 0}),
+        ("gasPrice", {"max_gas_price": 2**48}),
         ("attempts", {"max_attempts": 16}),
         ("closeGas", {"close_gas": 0}),
         ("lateGas", {"late_gas": 0}),
         ("disputeGas", {"dispute_gas": 0}),
-        ("disputeGas", {"dispute_gas": 2**32 - 1, "max_gas_price": 2**64 - 1}),
+        ("disputeGas", {"dispute_gas": 2**32 - 1, "max_gas_price": 2**48 - 1}),
     ],
 )
 def test_constructor__limits_that_contradict_each_other__reverts(
@@ -93,6 +94,15 @@ def test_constructor__limits_that_contradict_each_other__reverts(
             world.token, world.registry, world.game, world.game, limits.values(),
             {"from": world.deployer},
         )  # fmt: skip
+
+
+def test_constructor__the_largest_gas_price_that_a_game_can_keep__is_taken(world: Market) -> None:
+    limits = replace(DEVNET, max_gas_price=2**48 - 1)
+    market = world.project.JobMarket.deploy(
+        world.token, world.registry, world.game, world.game, limits.values(),
+        {"from": world.deployer},
+    )  # fmt: skip
+    assert Limits(*market.limits()) == limits
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2, 3])

@@ -86,6 +86,33 @@ def test_prove_illegal__each_kind__voids_the_job_within_its_gas(
     assert world.owed(world.provider) == (terms.deal.price_ceiling, 0)
 
 
+LATE_GAS = 20_000
+"""What a proof that comes too late may cost beside its bytes."""
+
+
+def most_of_a_late_one(data: str) -> int:
+    """Gas of the bytes (at least at their floor price), and LATE_GAS."""
+    sent = bytes.fromhex(data[2:])
+    tokens = sent.count(0) + 4 * (len(sent) - sent.count(0))
+    return 21_000 + max(10 * tokens, 4 * tokens + LATE_GAS)
+
+
+@pytest.mark.parametrize("kind", JOBS, ids=lambda kind: kind.name)
+def test_prove_illegal__outrun__does_not_pay_for_the_referee(
+    world: Market, kind: Illegality
+) -> None:
+    task, case = JOBS[kind]
+    terms = terms_of(world, task)
+    world.post(terms)
+    arguments = (terms_tuple(terms), int(kind), encoded(case))
+    world.court.proveIllegal(*arguments, {"from": world.keeper})
+    with world.reverts("WrongStatus"):
+        world.court.proveIllegal(*arguments, {"from": world.stranger})
+    late = world.brownie.history[-1]
+    assert late.sender == world.stranger
+    assert late.gas_used <= most_of_a_late_one(late.input)
+
+
 def test_prove_illegal__a_legal_job__proves_nothing(world: Market) -> None:
     program = EXAMPLES["mlp"].program
     terms = terms_of(world, task_of(program))

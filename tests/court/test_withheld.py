@@ -22,6 +22,8 @@ pytestmark = pytest.mark.chain
 
 GWEI = 10**9
 
+LIVE = (JobStatus.OPEN, JobStatus.ACCEPTED, JobStatus.COMMITTED)
+
 
 def garbage(world: Market) -> CourtTable:
     """A provider that committed a result nobody has the data of."""
@@ -256,20 +258,32 @@ def test_prove_illegal__open_or_accepted__is_void_as_far_as_the_money_goes(
         world.court.proveIllegal(*arguments)
 
 
-@pytest.mark.parametrize("end", ["none", "finalized", "cancelled"])
-def test_prove_illegal__not_live__is_refused(world: Market, end: str) -> None:
+@pytest.mark.parametrize(
+    "status", [s for s in JobStatus if s not in LIVE], ids=lambda status: status.name
+)
+def test_prove_illegal__not_live__is_refused(world: Market, status: JobStatus) -> None:
+    """Before the referee is asked: whatever the proof shows."""
     terms = world.terms(nonce=8)
-    if end != "none":
+    by_keeper = {"from": world.keeper}
+    if status is not JobStatus.NONE:
         world.post(terms)
-    if end == "cancelled":
+    if status is JobStatus.CANCELLED:
         world.market.cancel(*world.args(terms), {"from": world.client})
-    if end == "finalized":
+    if status is JobStatus.REFUNDED:
+        world.after(terms)
+        world.market.refund(*world.args(terms), by_keeper)
+    if status is JobStatus.FINALIZED:
         world.accept(terms)
         world.commit(terms)
         world.after(terms)
-        world.market.finalize(*world.args(terms), {"from": world.keeper})
-    with world.reverts("WrongStatus"):
-        world.court.proveIllegal(terms_tuple(terms), 0, VERDICT[True], {"from": world.keeper})
+        world.market.finalize(*world.args(terms), by_keeper)
+    if status is JobStatus.VOIDED:
+        world.court.proveIllegal(terms_tuple(terms), 0, VERDICT[True], by_keeper)
+    assert world.status(terms) is status
+    wanted = (world.key(terms), int(status), int(JobStatus.OPEN))
+    for verdict in VERDICT.values():
+        with world.reverts("WrongStatus", *wanted):
+            world.court.proveIllegal(terms_tuple(terms), 0, verdict, by_keeper)
 
 
 def test_prove_illegal__dozens_of_challengers__lines_are_bounded_and_gas_too(world: Market) -> None:

@@ -129,10 +129,11 @@ abstract contract GameDemands is GamePlayers {
         bytes32[] memory one = new bytes32[](1);
         one[0] = operationsRoot(c, step);
         (, uint128 before) = game.credit(c.provider);
+        _otherFee(seed);
         cheats.prank(c.provider);
         game.openStep(c.id, p.number, step, one);
         (, uint128 after_) = game.credit(c.provider);
-        uint256 paid = c.steps == 1 ? 120_000 * priceOf(c.terms.deal) : 0;
+        uint256 paid = c.steps == 1 ? 120_000 * _asked[c.id][p.number] : 0;
         isEqual("GAME-PAID unasked", after_ - before, paid);
         accepted[Call.OPEN_UNASKED]++;
     }

@@ -103,6 +103,7 @@ contract GameHandler is GameDemands {
         cheats.prank(p.who);
         p.number = game.challenge{value: native}(c.terms, c.id);
         accepted[Call.CHALLENGE]++;
+        _ask(c, p.number);
     }
 
     /// @notice The provider's side answers one challenge, if it answers at all.
@@ -115,11 +116,10 @@ contract GameHandler is GameDemands {
         bool late = block.timestamp > game.deadlineOf(c.id, p.number);
         address who = seed % 2 == 0 ? c.provider : _people[seed % 9];
         (, uint128 before) = game.credit(c.provider);
-        uint256 reveals = accepted[Call.REVEAL] + accepted[Call.REVEAL_BLOCK];
+        _otherFee(seed);
         if (late || !_answer(c, p.number, x, who)) return;
-        if (accepted[Call.REVEAL] + accepted[Call.REVEAL_BLOCK] == reveals) return;
         (, uint128 now_) = game.credit(c.provider);
-        isEqual("GAME-PAID", now_ - before, 120_000 * priceOf(c.terms.deal));
+        isEqual("GAME-PAID", now_ - before, 120_000 * _asked[c.id][p.number]);
     }
 
     /// @notice A challenger moves.
@@ -130,6 +130,7 @@ contract GameHandler is GameDemands {
         Claimed storage c = _claims[p.claim];
         if (block.timestamp > game.deadlineOf(c.id, p.number)) return;
         Challenge memory x = _challenge(p);
+        _otherFee(seed);
         if (p.role == Role.HONEST) _honest(p, c, x);
         else if (x.tree != Tree.STATE_BLOCKS || !x.known) _false(p, c, x, seed >> 8);
     }

@@ -189,12 +189,22 @@ abstract contract GamePlayers is GameWorld {
         cheats.prank(p.who);
         game.point(c.id, p.number, levels, child, node, siblings);
         accepted[Call.POINT]++;
+        _ask(c, p.number);
     }
 
     function _enter(Player storage p, Claimed storage c, Tree into) private {
         cheats.prank(p.who);
         game.enter(c.id, p.number, c.terms, into, "");
         accepted[Call.ENTER]++;
+        _ask(c, p.number);
+    }
+
+    /// @dev After a challenge or its move: if an answer is due, it is paid at what gas costs now.
+    function _ask(Claimed storage c, uint256 number) internal {
+        Challenge memory x = game.challengeOf(c.id, number);
+        if (x.wait != Wait.CHALLENGER || _asked[c.id][number] == 0) {
+            _asked[c.id][number] = priceOf(c.terms.deal);
+        }
     }
 
     /// @dev The proof is sent by anybody. Where nothing is wrong it must be refused.
@@ -313,8 +323,12 @@ abstract contract GamePlayers is GameWorld {
         }
         if (to <= block.timestamp) return;
         cheats.warp(to);
-        // Another block, another base fee: below, among and above the terms' prices.
-        cheats.fee(uint256(keccak256(abi.encode(to))) % 1e10);
+        _otherFee(to);
+    }
+
+    /// @dev Another block, another base fee: below, among and above the terms' prices.
+    function _otherFee(uint256 seed) internal {
+        cheats.fee(uint256(keccak256(abi.encode(seed))) % 1e10);
     }
 
     function _isLive(Player storage p) internal returns (bool) {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.24;
 
+import {ICourt} from "../../contracts/interfaces/ICourt.sol";
 import {IDisputeGame} from "../../contracts/interfaces/IDisputeGame.sol";
+import {IJobMarket} from "../../contracts/interfaces/IJobMarket.sol";
+import {Illegality} from "../../contracts/interfaces/ILegalityReferee.sol";
 import {NodePath} from "../../contracts/libraries/NodePath.sol";
 import {Challenge, Proof, Tree, Wait} from "../../contracts/types/Dispute.sol";
 import {JobTerms} from "../../contracts/types/JobTerms.sol";
@@ -181,6 +184,86 @@ contract GameRulesTest is GameHandler {
         cheats.prank(who);
         (bool whole,) = address(game).call(call);
         isTrue("the whole call was refused", whole);
+    }
+
+    // --- what an answer is paid ---------------------------------------------------------------
+
+    /// @dev The terms have a gas price of 8, the market's smallest is 1.
+    function testFuzz_open__inAnotherBlock__isPaidTwiceTheBaseFeeOfTheChallenges(
+        uint64 asked,
+        uint64 answered
+    ) public {
+        asked %= 6;
+        cheats.fee(asked);
+        (, Claimed storage c) = _begin(5, Lie.NONE);
+        cheats.fee(answered);
+        uint8[6] memory prices = [1, 2, 4, 6, 8, 8];
+        isEqual("paid", _paid(c), 120_000 * uint256(prices[asked]));
+    }
+
+    function test_answers__inDearBlocks__arePaidWhatGasCostWhenTheyWereAskedFor() public {
+        cheats.fee(1);
+        (Player storage p, Claimed storage c) = _begin(40, Lie.STATE);
+        for (uint64 fee = 1; !game.claimOf(c.id).fallen; fee = 1 + fee % 3) {
+            if (_challenge(p).wait == Wait.CHALLENGER) {
+                cheats.fee(fee);
+                _honest(p, c, _challenge(p));
+            } else {
+                uint256 asked = 2 * block.basefee;
+                cheats.fee(500);
+                isEqual("paid", _paid(c), 120_000 * asked);
+                isEqual("price", _challenge(p).price, asked);
+            }
+        }
+        isTrue("asked often", accepted[Call.POINT] >= 2);
+    }
+
+    function test_enter__thatAsksForNothing__leavesThePrice() public {
+        cheats.fee(3);
+        (Player storage p, Claimed storage c) = _opened(5, Lie.NONE);
+        cheats.fee(1);
+        cheats.prank(p.who);
+        game.enter(c.id, 1, c.terms, Tree.OUTPUTS, "");
+        isEqual("price", _challenge(p).price, 6);
+    }
+
+    function test_openStep__unaskedInAJobOfOneStep__isPaidAtTheLastPriceThatWasAsked() public {
+        cheats.fee(2);
+        (Player storage p, Claimed storage c) = _opened(1, Lie.NONE);
+        cheats.fee(500);
+        bytes32[] memory one = new bytes32[](1);
+        (, uint128 before) = game.credit(c.provider);
+        cheats.prank(c.provider);
+        game.openStep(c.id, 1, 1, one);
+        (, uint128 after_) = game.credit(c.provider);
+        isEqual("paid", after_ - before, 120_000 * 4);
+        isEqual("price", _challenge(p).price, 4);
+    }
+
+    /// @dev The provider's answer to challenge 1: what it earns.
+    function _paid(Claimed storage c) private returns (uint256) {
+        (, uint128 before) = game.credit(c.provider);
+        isTrue("answers", _answer(c, 1, game.challengeOf(c.id, 1), c.provider));
+        (, uint128 after_) = game.credit(c.provider);
+        return after_ - before;
+    }
+
+    // --- illegal jobs -------------------------------------------------------------------------
+
+    function test_proveIllegal__ofAJobThatHasEnded__doesNotAskTheReferee() public {
+        (, Claimed storage c) = _begin(5, Lie.NONE);
+        bytes memory legal =
+            abi.encodeCall(court.proveIllegal, (c.terms, Illegality.PROGRAM, abi.encode(false)));
+        (, bytes memory error) = address(court).call(legal);
+        isEqual("live", uint32(bytes4(error)), uint32(ICourt.ProvesNothing.selector));
+        court.proveIllegal(c.terms, Illegality.PROGRAM, abi.encode(true));
+        (, error) = address(court).call(legal);
+        isEqual("ended", uint32(bytes4(error)), uint32(IJobMarket.WrongStatus.selector));
+        JobTerms memory never = c.terms;
+        never.deal.nonce++;
+        (, error) = address(court)
+            .call(abi.encodeCall(court.proveIllegal, (never, Illegality.PROGRAM, "")));
+        isEqual("never was", uint32(bytes4(error)), uint32(IJobMarket.WrongStatus.selector));
     }
 
     // --- clocks and ends ----------------------------------------------------------------------

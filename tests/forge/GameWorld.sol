@@ -82,6 +82,7 @@ contract GameWorld {
     Claimed[] internal _claims;
     Player[] internal _players;
     mapping(JobHash => uint256) internal _claimOf; // number of the job's last claim, from 1
+    mapping(ClaimId => mapping(uint256 => uint256)) internal _asked; // price of an answer
 
     error Unequal(string property, uint256 got, uint256 wanted);
     error Untrue(string property);
@@ -226,8 +227,8 @@ contract GameWorld {
         native = (DISPUTE_GAS * 2 + LATE_GAS) * deal.gasPrice;
     }
 
-    /// @dev Wei that a unit of an answer's gas is paid: twice the base fee, within the terms' and
-    /// the market's.
+    /// @dev Wei that a unit of an answer's gas is paid if it is set now: twice the base fee, within
+    /// the terms' and the market's.
     function priceOf(Deal memory deal) internal view returns (uint256) {
         if (2 * block.basefee >= deal.gasPrice) return deal.gasPrice;
         return block.basefee == 0 ? 1 : 2 * block.basefee;
@@ -302,7 +303,7 @@ contract GameWorld {
     }
 
     /// @dev GAME-HOLD, GAME-LIST: a claim's holds are its live challenges and open demands, its
-    /// list the undefeated challenges.
+    /// list the undefeated challenges. GAME-PRICE: none pays more than the terms', nor nothing.
     function checkClaims() public view {
         for (uint256 i; i < _claims.length; ++i) {
             Claimed storage c = _claims[i];
@@ -311,6 +312,7 @@ contract GameWorld {
             uint24 before;
             for (uint24 n = 1; n <= r.count; ++n) {
                 Challenge memory x = game.challengeOf(c.id, n);
+                isTrue("GAME-PRICE", x.price >= 1 && x.price <= c.terms.deal.gasPrice);
                 if (x.outcome == Outcome.DEFEATED) continue;
                 isEqual("GAME-LIST prev", x.prev, before);
                 if (before == 0) isEqual("GAME-LIST head", r.head, n);

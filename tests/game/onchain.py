@@ -148,7 +148,7 @@ class ChainTable(Table):
             rpc("anvil_setNextBlockBaseFeePerGas", [hex(self.base_fee)])
 
     def price(self) -> int:
-        """Wei that a unit of an answer's gas is paid."""
+        """Wei that a unit of an answer's gas is paid, if that is settled in this block."""
         return answer_price(self.terms.deal, DEVNET.schedule, self.base_fee or 0)
 
     def sender(self, who: bytes | None) -> Any:
@@ -207,8 +207,8 @@ class ChainTable(Table):
         got = list(self.world.game.challengeOf(self.claim_id, number))
         wanted = [
             "0x" + x.challenger.hex(), x.outcome, x.wait, x.tree, x.level, x.known, x.since, x.node,
-            x.index, x.count, x.step, x.item, x.last_bytes, x.provider_budget,
-            x.challenger_budget, x.token, x.native,
+            x.index, x.count, x.step, x.item, x.last_bytes, x.price, x.challenger_budget,
+            x.provider_budget, x.token, x.native,
         ]  # fmt: skip
         got[0], got[7] = str(got[0]).lower(), bytes(got[7])
         assert got[: len(wanted)] == wanted

@@ -18,8 +18,8 @@ from tests.actors.named import NAMED
 from tests.actors.provider import Provider, Stubborn
 from tests.contracts.market import Market, address
 from tests.game.calldata import call_of
-from tests.game.settlement import defeated, fallen
-from tests.game.strict import StrictTable, play_all
+from tests.game.settlement import Bond, defeated, fallen
+from tests.game.strict import ANSWERS, StrictTable, play_all
 from tests.game.world import case
 
 pytestmark = pytest.mark.chain
@@ -260,6 +260,38 @@ def test_tenth_challenger__a_sybil_ends_the_claim_first__has_paid_what_answers_c
     bond = native_bond(table.deal.gas_price)
     assert lost == (table.tokens[own], bond - bonds[-1].charged)
     assert bonds[-1].charged <= MAX_MOVES * MOVE_GAS * RULING
+
+
+# --- a provider that waits for a dear block ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "price"),
+    [(2, 500, 4), (0, 500, 1), (500, 2, 1_000), (700, 2, 1_000)],
+)
+def test_liar__answers_when_gas_is_dear_or_cheap__is_paid_the_price_of_the_asking(
+    world: Market, asked: int, answered: int, price: int
+) -> None:
+    """In gwei; the market's smallest gas price is 1, the terms' is 1,000."""
+    world.registry.stake(1, {"from": world.provider, "value": 50 * 10**18})
+    table, of, claimed = lied(world, gas_price=1_000 * GWEI)
+    honest, liar = address(world.keeper), address(world.provider)
+    challenger, provider = Challenger(of, honest), Stubborn(claimed, liar)
+    table.base_fee = asked * GWEI
+    number = table.move("challenge", who=honest)
+    while not table.claim.fallen:
+        if table.challenge_of(number).wait is Wait.CHALLENGER:
+            table.base_fee = asked * GWEI
+            challenger.move(table, number)
+        else:
+            table.base_fee = answered * GWEI
+            assert provider.answer(table, number)
+    assert table.claim.fault is Fault.WRONG
+    table.collect(number)
+    assert set(ANSWERS) - {"reveal"} <= {name for name, _, _ in table.log}
+    bond = Bond(honest, table.tokens[number], table.answered[number], price * GWEI)
+    assert bond.charged == table.game.credits[liar][1] > 0
+    table.purses.check(fallen(table.deal, liar, Fault.WRONG, [bond]))
 
 
 def in_one_block(world: Market, data: str, senders: list[tuple[Any, int]]) -> list[Any]:

@@ -8,6 +8,7 @@ RUN = "GameInvariants"
 GAME = "DisputeGame.sol"
 CHALLENGES = "Challenges.sol"
 COURT = "Court.sol"
+TYPES = "types/Dispute.sol"
 
 RULES = (
     Mutant(
@@ -229,7 +230,7 @@ ENDS = (
     Mutant(
         "an answer is not charged",
         CHALLENGES,
-        "x.native -= uint88(fee);",
+        "x.native -= uint72(fee);",
         "",
         RUN,
     ),
@@ -246,6 +247,58 @@ ENDS = (
         "if (x.wait == Wait.OPENING && c.openedAt != 0) {",
         "if (false) {",
         RUN,
+    ),
+)
+
+PRICES = (
+    Mutant(
+        "an answer at the price of its own block",
+        CHALLENGES,
+        "fee = MOVE_GAS * x.price;",
+        "fee = MOVE_GAS * AnswerPrice.current(_minGasPrice, c.gasPrice);",
+        RUN,
+    ),
+    Mutant(
+        "all answers at the price of the first",
+        GAME,
+        "        if (next != Wait.CHALLENGER) _ask(c, x);\n",
+        "",
+        RUN,
+    ),
+    Mutant(
+        "a price that an answer sets",
+        GAME,
+        "if (next != Wait.CHALLENGER) _ask(c, x);",
+        "_ask(c, x);",
+        "GameRules",
+    ),
+    Mutant(
+        "an opening that nobody priced",
+        GAME,
+        "uint72(native));\n        _ask(c, x);",
+        "uint72(native));",
+        RUN,
+    ),
+    Mutant(
+        "a price beyond the terms",
+        CHALLENGES,
+        "x.price = uint48(AnswerPrice.current(_minGasPrice, c.gasPrice));",
+        "x.price = uint48(AnswerPrice.current(_minGasPrice, type(uint48).max));",
+        RUN,
+    ),
+    Mutant(
+        "a price over the field beside it",
+        TYPES,
+        "(uint256(x.price) << 168)",
+        "(uint256(x.price) << 160)",
+        "DisputeTypes",
+    ),
+    Mutant(
+        "a field that is not written",
+        TYPES,
+        " | (uint256(x.next) << 232)",
+        "",
+        "DisputeTypes",
     ),
 )
 
@@ -420,6 +473,20 @@ MONEY = (
         RUN,
     ),
     Mutant(
+        "a proof about a job that has ended",
+        COURT,
+        "if (s.status == JobStatus.None || s.status > JobStatus.Committed) {",
+        "if (false) {",
+        "GameRules",
+    ),
+    Mutant(
+        "a committed job that cannot be void",
+        COURT,
+        "s.status > JobStatus.Committed",
+        "s.status >= JobStatus.Committed",
+        "GameRules",
+    ),
+    Mutant(
         "data withheld, and the game goes on",
         COURT,
         "Payout[] memory due = _game.end(claimId, deal);",
@@ -428,4 +495,4 @@ MONEY = (
     ),
 )
 
-GAMES = (*RULES, *ENDS, *MONEY)
+GAMES = (*RULES, *ENDS, *PRICES, *MONEY)
