@@ -69,11 +69,12 @@ class Quote:
 
 
 def estimate_work_ms(program: Program, steps: Sequence[int] | None = None) -> int:
-    """Milliseconds that a slow provider takes for an honest run, rounded up generously.
+    """Milliseconds that a slow provider takes for an honest run and its trace, rounded up
+    generously.
 
     Raises LimitExceeded for steps beyond the program's.
     """
-    return LEAST_WORK_MS + int(1000 * SLOW.seconds(work_of(program, steps)))
+    return LEAST_WORK_MS + int(1000 * SLOW.trace_seconds(work_of(program, steps)))
 
 
 def _within(value: int, least: int, most: int) -> int:

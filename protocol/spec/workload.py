@@ -68,6 +68,12 @@ EXACT: Final = 8
 MATRIX: Final = 500
 """One small matrix product of a batch, in additions of floats."""
 
+TENSORS: Final = 2
+"""Tensors that are hashed and kept in the time of a call, beside their bytes."""
+
+STEP_BYTES: Final = 96
+"""Bytes that a trace takes for a step: its leaf, while the tree over it is built."""
+
 TILE: Final = 1 << 15
 """Elements that an engine computes at once."""
 
@@ -88,7 +94,7 @@ class Work:
     bytes of tensors alive at the worst moment, prepared weights among them; ``operations`` calls,
     each with its overhead; ``scratch`` bytes that each thread needs besides; ``outputs`` bytes of
     the result, every mention of a state counted; ``traced`` bytes of all results and states of all
-    steps.
+    steps, which are ``tensors``.
     """
 
     products: int
@@ -98,6 +104,7 @@ class Work:
     scratch: int = 0
     outputs: int = 0
     traced: int = 0
+    tensors: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,11 @@ class Rate:
 
     def trace_seconds(self, work: Work) -> float:
         """Estimated time of ``work`` when the trace of the run is built, or parts of it again."""
-        return self.seconds(work) + work.traced / self.traced
+        return (
+            self.seconds(work)
+            + work.traced / self.traced
+            + work.tensors / (TENSORS * self.operations)
+        )
 
 
 # --- one operation ------------------------------------------------------------------------------
@@ -343,7 +354,7 @@ def work_of(program: Program, steps: Sequence[int] | None = None) -> Work:
     outputs = sum(program.states[n].tensor.nbytes for n in program.outputs)
     products = instructions = peak = 0
     states = sum(s.tensor.nbytes for s in program.states)
-    traced = states
+    traced, tensors = states, len(program.states)
     used: set[int] = set()
     calls = len(program.outputs)
     for phase, count in zip(program.phases, check_steps(program, steps), strict=True):
@@ -353,10 +364,12 @@ def work_of(program: Program, steps: Sequence[int] | None = None) -> Work:
         calls += count * (1 + len(phase.nexts) // 32 + sum(w.calls for w in each))
         results = sum(_bytes(program.templates[n.template]) for n in phase.instances)
         traced += count * (states + results)
+        tensors += count * (len(program.states) + len(phase.instances))
         peak = max(peak, _phase_memory(program, phase, works))
         used |= {n.template for n in phase.instances}
     calls += sum(4 * works[n].calls for n in used)
     held = [*program.constants, *program.inputs, *(s.tensor for s in program.states)]
     memory = peak + sum(d.nbytes for d in held) + outputs
+    memory += STEP_BYTES * sum(check_steps(program, steps))
     scratch = sum(works[n].scratch for n in used)
-    return Work(products, instructions, memory, calls, scratch, outputs, traced)
+    return Work(products, instructions, memory, calls, scratch, outputs, traced, tensors)

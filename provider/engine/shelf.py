@@ -19,9 +19,13 @@ from protocol.spec.types import Array
 ALIGN: Final = 64
 """Arrays begin at multiples of it."""
 
+Kind = tuple[np.dtype[Any], tuple[int, ...]]
+"""Dtype and shape of an array."""
+
 
 class Shelf:
-    """Arrays by key, in a file without a name: it goes when the shelf does, or the process.
+    """Arrays by key, one or several, in a file without a name: it goes when the shelf does, or the
+    process.
 
     ``directory`` is where it lies (default: that of temporary files).  Raises OSError where there
     is no room.
@@ -29,7 +33,8 @@ class Shelf:
 
     def __init__(self, directory: Path | None = None) -> None:
         self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
-        self._places: dict[Hashable, tuple[int, np.dtype[Any], tuple[int, ...]]] = {}
+        self._places: dict[Hashable, tuple[int, tuple[Kind, ...]]] = {}
+        self._kinds: dict[tuple[Kind, ...], tuple[Kind, ...]] = {}
         self._end = 0
         self._map: NDArray[np.uint8] = np.zeros(0, np.uint8)
         weakref.finalize(self, self._file.close)
@@ -37,30 +42,39 @@ class Shelf:
     def __contains__(self, key: Hashable) -> bool:
         return key in self._places
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the file."""
-        return self._end
-
-    def put(self, key: Hashable, array: Array) -> None:
-        """Keep a copy of an array, of any dtype and shape."""
-        data = np.ascontiguousarray(array)
+    def put(self, key: Hashable, arrays: Sequence[Array]) -> None:
+        """Keep copies of arrays, of any dtypes and shapes."""
         self._file.seek(self._end)
-        self._file.write(data.reshape(-1).view(np.uint8).data)
+        size = 0
+        for array in arrays:
+            data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            self._file.write(data.data)
+            self._file.write(bytes(-data.nbytes % ALIGN))
+            size += data.nbytes + -data.nbytes % ALIGN
         self._file.flush()
-        self._places[key] = (self._end, data.dtype, array.shape)
-        self._end += -(-data.nbytes // ALIGN) * ALIGN
+        kinds = tuple((x.dtype, x.shape) for x in arrays)
+        # Of many steps the kinds are the same: they are kept once.
+        self._places[key] = self._end, self._kinds.setdefault(kinds, kinds)
+        self._end += size
 
     def get(self, key: Hashable) -> Array:
-        """A kept array, not to be written to: its pages are read when they are looked at.
+        """The one kept array, as ``all`` gives it."""
+        return self.all(key)[0]
 
-        Raises LookupError if it is not there.
+    def all(self, key: Hashable) -> list[Array]:
+        """Kept arrays, not to be written to: their pages are read when they are looked at.
+
+        Raises LookupError if they are not there.
         """
-        offset, dtype, shape = self._places[key]
-        end = offset + math.prod(shape) * dtype.itemsize
-        if end > len(self._map):
-            self._map = np.memmap(self._file, np.uint8, "r")
-        return self._map[offset:end].view(dtype).reshape(shape)
+        at, kinds = self._places[key]
+        out = []
+        for dtype, shape in kinds:
+            end = at + math.prod(shape) * dtype.itemsize
+            if end > len(self._map):
+                self._map = np.memmap(self._file, np.uint8, "r")
+            out.append(self._map[at:end].view(dtype).reshape(shape))
+            at = end + -end % ALIGN
+        return out
 
 
 class Nodes(Sequence[bytes]):

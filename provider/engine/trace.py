@@ -63,27 +63,29 @@ class EngineTrace:
         self._threads = threads
         self._again = again
         self._shelf = Shelf(directory)
-        self._roots: dict[int, list[bytes]] = {}
+        self._roots: dict[tuple[Tree, int], list[bytes]] = {}
         self._starts: list[int] = []
         self.hashed = 0
         total = sum(self._steps)
         self._stride = max(1, math.isqrt(total))
-        self.state_roots: list[list[bytes]] = []
+        self._leaves = bytearray()
         last: list[Array] = []
+        ends: list[bytes] = []
         run = engine.states(
             inputs, seed=seed, steps=self._steps, observe=self._observe, progress=progress
         )
         for s, states in enumerate(run):
-            self.state_roots.append([self._root(x) for x in states])
+            ends = [self._root(x) for x in states]
+            self._leaves += trees.list_root(ends)
             if s % self._stride == 0:
                 self._keep(s, states)
-            last = states
-        self.ran = len(self.state_roots) - 1
-        self.state_roots += [self.state_roots[-1]] * (total - self.ran)
+            last, self.ran = states, s
+        self._leaves += self._leaves[-WORD:] * (total - self.ran)
         if self.ran not in self._starts:
             self._keep(self.ran, last)
+        self._roots[Tree.STATES, self.ran] = ends
         decls = [engine.program.states[n].tensor for n in engine.program.outputs]
-        ends = [self.state_roots[-1][n] for n in engine.program.outputs]
+        ends = [ends[n] for n in engine.program.outputs]
         self.outputs = [
             trees.wrap(d.dtype, d.shape, root) for d, root in zip(decls, ends, strict=True)
         ]
@@ -94,11 +96,12 @@ class EngineTrace:
         """All levels of a tree, leaves first."""
         match tree:
             case Tree.STEPS:
-                return self._kept_levels((tree, 0, 0), self._step_leaves, len(self.state_roots))
+                leaves = np.frombuffer(self._leaves, np.uint8).reshape(-1, WORD)
+                return self._kept_levels((tree, 0, 0), lambda: leaves, len(leaves))
             case Tree.OUTPUTS:
                 return trees.levels_of(self.outputs)
             case Tree.STATES:
-                return trees.levels_of(self.state_roots[step])
+                return trees.levels_of(self.state_roots(step))
             case Tree.OPERATIONS:
                 return trees.levels_of(self.operation_roots(step))
             case _:
@@ -130,7 +133,12 @@ class EngineTrace:
         if step > self.ran:
             return [trees.HALTED]
         self.prepare([(Tree.OPERATIONS, step, 0)])
-        return self._roots[step]
+        return self._roots[Tree.OPERATIONS, step]
+
+    def state_roots(self, step: int) -> list[bytes]:
+        """Block roots of the states after ``step`` steps."""
+        self.prepare([(Tree.STATES, step, 0)])
+        return self._roots[Tree.STATES, min(step, self.ran)]
 
     def tensor(self, step: int, item: int) -> Array:
         """The result of operation ``item`` of the step that leads to leaf ``step``."""
@@ -146,6 +154,8 @@ class EngineTrace:
     def state(self, step: int, item: int) -> Array:
         """A state after ``step`` steps."""
         where = self._place(Tree.STATE_BLOCKS, step, item)
+        if where[1] in self._starts:
+            return self._kept(where[1])[item]
         if where not in self._shelf:
             items = range(self._count(Tree.STATE_BLOCKS, step))
             self.prepare([(Tree.STATE_BLOCKS, step, k) for k in items])
@@ -165,6 +175,9 @@ class EngineTrace:
         """
         wanted: dict[int, set[Where]] = {}
         for where in self._missing(places):
+            if where[0] is Tree.STATES and where[1] in self._starts:
+                self._roots[where[:2]] = [self._root(x) for x in self._kept(where[1])]
+                continue
             start = self._starts[bisect_left(self._starts, where[1]) - 1]
             wanted.setdefault(start, set()).add(where)
         for start, found in sorted(wanted.items()):
@@ -172,79 +185,81 @@ class EngineTrace:
 
     def _missing(self, places: Iterable[Where]) -> list[Where]:
         """Those that want a run: not what is known of all steps, and not what does not exist."""
-        found = [self._place(*where) for where in places]
+        found = {self._place(*where) for where in places}
         return [
-            (tree, step, item)
-            for tree, step, item in found
-            if 0 < step <= self.ran
-            and item < self._count(tree, step)
-            and not (tree is Tree.OPERATIONS and step in self._roots)
-            and (tree, step, item) not in self._shelf
+            where
+            for where in found
+            if where[2] < self._count(*where[:2])
+            and where[:2] not in self._roots
+            and where not in self._shelf
+            and not (where[0] is Tree.STATE_BLOCKS and where[1] in self._starts)
         ]
 
     def _count(self, tree: Tree, step: int) -> int:
         """Trees of a kind at a step that a run gives."""
         match tree:
-            case Tree.OPERATIONS:
+            case Tree.STATES:
                 return 1
             case Tree.STATE_BLOCKS:
                 return len(self._engine.program.states)
-            case Tree.OPERATION_BLOCKS:
+            case Tree.OPERATIONS if 0 < step <= self.ran:
+                return 1
+            case Tree.OPERATION_BLOCKS if 0 < step <= self.ran:
                 number, _ = phase_of(self._steps, step - 1)
                 return len(self._engine.program.phases[number].instances)
         return 0
 
     def _place(self, tree: Tree, step: int, item: int) -> Where:
         """Where something is kept: states do not change after the last step that ran."""
-        return tree, min(step, self.ran) if tree is Tree.STATE_BLOCKS else step, item
+        states = tree in (Tree.STATES, Tree.STATE_BLOCKS)
+        return tree, min(step, self.ran) if states else step, item
 
     def _stretch(self, start: int, wanted: set[Where]) -> None:
         """Run from the states after ``start`` steps, and keep what is wanted on the way."""
-        roots: dict[int, list[bytes]] = {
-            step: [] for tree, step, _ in wanted if tree is Tree.OPERATIONS
+        roots: dict[tuple[Tree, int], list[bytes]] = {
+            where[:2]: [] for where in wanted if where[0] in (Tree.STATES, Tree.OPERATIONS)
         }
 
-        def observe(phase: int, t: int, op: int, tensor: Array) -> None:
-            if t + 1 in roots:
-                roots[t + 1].append(self._root(tensor))
-            if (where := (Tree.OPERATION_BLOCKS, t + 1, op)) in wanted:
-                self._shelf.put(where, tensor)
+        def see(roots_of: Tree, blocks_of: Tree, step: int, item: int, tensor: Array) -> None:
+            if (roots_of, step) in roots:
+                roots[roots_of, step].append(self._root(tensor))
+            if (blocks_of, step, item) in wanted:
+                self._shelf.put((blocks_of, step, item), [tensor])
 
-        items = range(self._count(Tree.STATE_BLOCKS, start))
+        def observe(phase: int, t: int, op: int, tensor: Array) -> None:
+            see(Tree.OPERATIONS, Tree.OPERATION_BLOCKS, t + 1, op, tensor)
+
         run = self._engine.states(
             self._inputs,
             seed=self._seed,
             steps=self._steps,
-            start=Start(start, [self.state(start, k) for k in items]),
+            start=Start(start, self._kept(start)),
             observe=observe,
             progress=self._again,
         )
         last = max(step for _, step, _ in wanted)
         for s, states in enumerate(run, start):
             for k, tensor in enumerate(states):
-                if (where := (Tree.STATE_BLOCKS, s, k)) in wanted:
-                    self._shelf.put(where, tensor)
+                see(Tree.STATES, Tree.STATE_BLOCKS, s, k, tensor)
             if s == last:
                 break
         self._roots |= roots
 
     def _keep(self, step: int, states: Sequence[Array]) -> None:
         """Keep the states after a step: runs can start from them."""
-        for k, tensor in enumerate(states):
-            self._shelf.put((Tree.STATE_BLOCKS, step, k), tensor)
+        self._shelf.put(("states", step), states)
         self._starts.append(step)
+
+    def _kept(self, step: int) -> list[Array]:
+        return self._shelf.all(("states", step))
 
     def _kept_levels(
         self, where: Where, leaves: Callable[[], NDArray[np.uint8]], count: int
     ) -> Levels:
         """The levels over ``count`` leaves, which are computed when they are first asked for."""
         if ("levels", where) not in self._shelf:
-            self._shelf.put(("levels", where), packed_levels(leaves()))
+            self._shelf.put(("levels", where), [packed_levels(leaves())])
         return unpacked(self._shelf.get(("levels", where)), count)
-
-    def _step_leaves(self) -> NDArray[np.uint8]:
-        leaves = b"".join(trees.list_root(roots) for roots in self.state_roots)
-        return np.frombuffer(leaves, np.uint8).reshape(-1, WORD)
 
     def _blocks(self, tree: Tree, step: int, item: int) -> memoryview:
         is_state = tree is Tree.STATE_BLOCKS
@@ -259,4 +274,5 @@ class EngineTrace:
         """During the first run: the roots of the last step's operations, which a game on a
         one-step program asks for at once."""
         if step == sum(self._steps) - 1:
-            self._roots.setdefault(step + 1, []).append(self._root(tensor))
+            key = (Tree.OPERATIONS, step + 1)
+            self._roots.setdefault(key, []).append(self._root(tensor))

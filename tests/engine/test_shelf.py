@@ -24,11 +24,16 @@ def test_get__arrays_of_all_kinds__are_what_was_put(tmp_path: Path) -> None:
     ]
     shelf = Shelf(tmp_path)
     for k, array in enumerate(arrays):
-        shelf.put(k, array)
+        shelf.put(k, [array])
+    shelf.put("all", arrays)
+    shelf.put("none", [])
     for k, array in enumerate(arrays):
         got = shelf.get(k)
         assert k in shelf
         assert (got.dtype, got.shape, got.tobytes()) == (array.dtype, array.shape, array.tobytes())
+    for got, array in zip(shelf.all("all"), arrays, strict=True):
+        assert (got.dtype, got.shape, got.tobytes()) == (array.dtype, array.shape, array.tobytes())
+    assert shelf.all("none") == []
     assert list(tmp_path.iterdir()) == []
     assert "other" not in shelf
     with pytest.raises(LookupError):
@@ -38,7 +43,7 @@ def test_get__arrays_of_all_kinds__are_what_was_put(tmp_path: Path) -> None:
 def test_get__a_thousand_arrays_at_once__need_no_file_each() -> None:
     shelf = Shelf()
     for k in range(3000):
-        shelf.put(k, np.full(9, k))
+        shelf.put(k, [np.full(9, k)])
     before = len(list(Path("/dev/fd").iterdir()))
     held = [shelf.get(k) for k in range(3000)]
     assert len(list(Path("/dev/fd").iterdir())) < before + 10

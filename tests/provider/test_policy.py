@@ -26,7 +26,7 @@ from protocol.spec.types import (
     Template,
     View,
 )
-from protocol.spec.workload import Rate, Work, peak_memory, work_of
+from protocol.spec.workload import STEP_BYTES, TENSORS, Rate, Work, peak_memory, work_of
 from provider.policy import (
     Duty,
     Rules,
@@ -135,6 +135,10 @@ def test_work_of__steps__are_all_traced_states_and_results() -> None:
     assert (one.traced, two.traced) == (2 * states + results, 3 * states + 2 * results)
     rate = Rate(1e15, 1e15, 1e15, 1e15, traced=1000.0)
     assert rate.trace_seconds(two) == pytest.approx(two.traced / 1000, rel=1e-6)
+    assert two.tensors == 3 * len(program.states) + 2 * len(program.phases[0].instances)
+    rate = Rate(1e15, 1e15, 1000.0, 1e15, traced=1e15)
+    calls = two.operations + two.tensors / TENSORS
+    assert rate.trace_seconds(two) == pytest.approx(calls / 1000, rel=1e-6)
 
 
 def test_work_of__mlp__counts_products_and_instructions() -> None:
@@ -150,7 +154,7 @@ def test_work_of__two_steps__is_twice_one() -> None:
     program = examples.counter().program
     one, two = work_of(program, (1,)), work_of(program, (2,))
     assert two.instructions == 2 * one.instructions
-    assert two.memory == one.memory
+    assert two.memory == one.memory + STEP_BYTES
 
 
 def test_peak_memory__chain__holds_two_neighbours_at_once() -> None:
