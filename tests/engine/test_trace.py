@@ -52,6 +52,7 @@ def test_trace__many_steps__keeps_about_their_root() -> None:
     _, got = both(e)
     assert got.ran == sum(e.steps or ())
     assert len(got._starts) <= 2 + got.ran // got._stride + 1
+    assert len(got._roots) <= 2
     halted = both(EXAMPLES["counter"])[1]
     assert halted.ran == 5
     assert halted.operation_roots(6) == [trees.HALTED]
