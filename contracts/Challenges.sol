@@ -111,7 +111,8 @@ abstract contract Challenges is Credits, IDisputeGame {
         }
     }
 
-    /// @dev What an answer is paid is settled when it is asked for: waiting makes it no dearer.
+    /// @dev The most that an answer is paid is settled when it is asked for: waiting makes it no
+    /// dearer.
     function _ask(ClaimRecord storage c, Challenge memory x) internal view {
         x.price = uint48(AnswerPrice.current(_minGasPrice, c.gasPrice));
     }
@@ -121,7 +122,7 @@ abstract contract Challenges is Credits, IDisputeGame {
     function _charge(ClaimRecord storage c, Challenge memory x) internal returns (uint256 fee) {
         unchecked {
             // MAX_MOVES answers are inside and no path asks for more: nothing wraps.
-            fee = MOVE_GAS * x.price;
+            fee = MOVE_GAS * AnswerPrice.current(_minGasPrice, x.price);
             x.native -= uint72(fee);
         }
         _credit(c.provider, 0, fee);

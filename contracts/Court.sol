@@ -15,6 +15,7 @@ import {REWARD_PARTS} from "./types/Constants.sol";
 import {
     ANSWER_BYTES,
     ANSWER_GAS,
+    Asked,
     BYTE_GAS,
     DEMAND_GAS,
     DEMAND_SECONDS,
@@ -41,7 +42,7 @@ contract Court is Credits, ICourt {
 
     mapping(ClaimId claimId => Docket) private _dockets;
     mapping(ClaimId claimId => mapping(uint256 number => Demand)) private _demands;
-    mapping(ClaimId claimId => mapping(bytes32 place => uint256 number)) private _numbers;
+    mapping(ClaimId claimId => mapping(bytes32 place => Asked)) private _asked;
     mapping(address provider => Queue) private _queues;
 
     /// @param market the market, which names this court; it must exist
@@ -97,7 +98,7 @@ contract Court is Credits, ICourt {
         view
         returns (uint256)
     {
-        return _numbers[claimId][_place(part, item, index)];
+        return _asked[claimId][_place(part, item, index)].number;
     }
 
     /// @inheritdoc ICourt
@@ -126,7 +127,7 @@ contract Court is Credits, ICourt {
         _checkPlace(part, item, index);
         bytes32 place = _place(part, item, index);
         // INVARIANT: nothing is answered twice.
-        number = _numbers[claimId][place];
+        number = _asked[claimId][place].number;
         if (number != 0) revert DemandedBefore(claimId, number);
         JobHash jobHash = _jobHash(terms);
         _market.hold(jobHash, claimId);
@@ -138,7 +139,9 @@ contract Court is Credits, ICourt {
         (d.demander, d.state) = (msg.sender, DemandState.OPEN);
         d.deadline = _queue(c.provider) + uint40(terms.deal.moveSeconds);
         number = _append(claimId, c, d);
-        _numbers[claimId][place] = number;
+        _asked[claimId][place] = Asked(
+            uint24(number), uint48(AnswerPrice.current(_minGasPrice, terms.deal.gasPrice))
+        );
         emit Demanded(claimId, number, msg.sender, part, item, index, d.deadline);
     }
 
@@ -151,10 +154,10 @@ contract Court is Credits, ICourt {
         uint256 index,
         bytes calldata proof
     ) external {
-        uint256 number = _numbers[claimId][_place(part, item, index)];
+        Asked memory asked = _asked[claimId][_place(part, item, index)];
         // INVARIANT: only what was asked for is paid.
-        if (number == 0) revert NotDemanded(claimId, part, item, index);
-        Demand memory d = _load(claimId, number);
+        if (asked.number == 0) revert NotDemanded(claimId, part, item, index);
+        Demand memory d = _load(claimId, asked.number);
         // INVARIANT: up to its clock the answer belongs to the provider's side.
         if (block.timestamp > d.deadline) revert TooLate(block.timestamp, d.deadline);
         JobHash jobHash = _jobHash(terms);
@@ -163,9 +166,9 @@ contract Court is Credits, ICourt {
         (context.item, context.index) = (item, index);
         context.node = _market.resultOf(jobHash);
         uint256 bytes_ = _dataReferee.shown(context, part, proof);
-        _end(claimId, number, d, DemandState.ANSWERED);
-        uint256 paid = _pay(claimId, d.demander, terms.deal.gasPrice, bytes_);
-        emit Answered(claimId, number, msg.sender, bytes_, paid, proof);
+        _end(claimId, asked.number, d, DemandState.ANSWERED);
+        uint256 paid = _pay(claimId, d.demander, asked.price, bytes_);
+        emit Answered(claimId, asked.number, msg.sender, bytes_, paid, proof);
         _market.release(jobHash, claimId, 1);
     }
 
@@ -275,13 +278,14 @@ contract Court is Credits, ICourt {
 
     /// @dev Splits the fee of a demand that was answered by `bytes_` bytes. The answer's part is
     /// the provider's: a copy of it that was sent ahead gains nothing and takes nothing.
-    function _pay(ClaimId claimId, address demander, uint256 gasPrice, uint256 bytes_)
+    function _pay(ClaimId claimId, address demander, uint256 most, uint256 bytes_)
         private
         returns (uint256 paid)
     {
-        paid = _paid(bytes_, AnswerPrice.current(_minGasPrice, gasPrice));
-        _credit(_dockets[claimId].provider, 0, paid);
-        _credit(demander, 0, _fee(gasPrice) - paid);
+        Docket storage c = _dockets[claimId];
+        paid = _paid(bytes_, AnswerPrice.current(_minGasPrice, most));
+        _credit(c.provider, 0, paid);
+        _credit(demander, 0, _fee(c.gasPrice) - paid);
     }
 
     /// @dev What an answer that shows `bytes_` bytes is paid.

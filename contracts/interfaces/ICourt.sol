@@ -28,14 +28,15 @@ import {Illegality} from "./ILegalityReferee.sol";
 /// provider's, `t > deadline` belongs to `timeout`: the claim falls with `Fault.Withheld`.
 ///
 /// Money: a demand brings `feeOf` in wei. The answer is paid from it at once to the provider,
-/// whoever sent it: ANSWER_GAS and BYTE_GAS a byte shown, at twice the block's base fee (at most
-/// the job's gasPrice, at least the smallest that the market allows); the rest goes back. When the
-/// claim ends otherwise the whole fee comes back by `collect`. When it falls for an unanswered
-/// demand, whoever calls is paid TIMEOUT_GAS and the earliest open demand's demander DEMAND_GAS,
-/// out of the provider's native lock and before all others; undefeated challengers are paid as for
-/// silence; of the reward the earliest of them gets the most and that demander a premium, or,
-/// without challengers, all. A third of the slashed stake burns, as always.
-/// `balance of this contract = fees of open demands + credits`; it holds no tokens.
+/// whoever sent it: ANSWER_GAS and BYTE_GAS a byte shown, at twice the base fee of the block that
+/// demanded it, or of its own where that is lower (at most the job's gasPrice, at least the
+/// smallest that the market allows); the rest goes back. When the claim ends otherwise the whole
+/// fee comes back by `collect`. When it falls for an unanswered demand, whoever calls is paid
+/// TIMEOUT_GAS and the earliest open demand's demander DEMAND_GAS, out of the provider's native
+/// lock and before all others; undefeated challengers are paid as for silence; of the reward the
+/// earliest of them gets the most and that demander a premium, or, without challengers, all. A
+/// third of the slashed stake burns, as always. `balance of this contract = fees of open demands +
+/// credits`; it holds no tokens.
 ///
 /// Illegal jobs: open, accepted or committed, the job ends and nobody is punished. The client pays:
 /// whoever proves it ILLEGAL_GAS, then the current claim's undefeated challengers (a bounded

@@ -49,15 +49,15 @@ import {IJudge} from "./IJudge.sol";
 /// Money: a challenge brings `bondOf`: wei for MAX_MOVES answers and the closing at the job's
 /// gasPrice, and TRACE_FACTOR * price in tokens while the claim is not open. Each answer is paid
 /// from the wei at once, to the provider, whoever sent it: MOVE_GAS at twice the base fee of the
-/// block in which it was asked for, by `challenge` or by handing over the turn (at most the job's
-/// gasPrice, at least the smallest that the market allows). So neither a client by its terms nor a
-/// provider that waits for a dear block makes a dispute dear to honest challengers. Of a defeated
-/// challenge's rest at least a fifth burns, the caller is paid CLOSE_GAS, the provider gets what
-/// remains. When the claim falls, all other bonds come back by `collect`, and the provider's lock
-/// pays: first, for silence, the caller TIMEOUT_GAS; then the challenge by which the claim fell its
-/// scheduled gas, a proof's included, wherever it is in the order; then others from the earliest
-/// on, nine challenges in all. The earliest undefeated one gets the reward, whoever sent the proof,
-/// the other eight a premium.
+/// block in which it was asked for, by `challenge` or by handing over the turn, or of its own where
+/// that is lower (at most the job's gasPrice, at least the smallest that the market allows). So
+/// neither a client by its terms nor a provider that waits for a dear block makes a dispute dear to
+/// honest challengers. Of a defeated challenge's rest at least a fifth burns, the caller is paid
+/// CLOSE_GAS, the provider gets what remains. When the claim falls, all other bonds come back by
+/// `collect`, and the provider's lock pays: first, for silence, the caller TIMEOUT_GAS; then the
+/// challenge by which the claim fell its scheduled gas, a proof's included, wherever it is in the
+/// order; then others from the earliest on, nine challenges in all. The earliest undefeated one
+/// gets the reward, whoever sent the proof, the other eight a premium.
 /// `balance of this contract = bonds of live challenges + credits`, in each currency.
 ///
 /// The court ends a claim too (data withheld, an illegal job), by `end`: for the game it fell.

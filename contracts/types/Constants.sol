@@ -25,8 +25,8 @@ uint256 constant TRACE_FACTOR = 5;
 /// @dev Most lines in one split: nine challengers, the demander, the caller; and some room.
 uint256 constant MAX_PAYOUTS = 16;
 
-/// @dev An answer's gas is paid at most this many base fees, of the block that asks for it in a
-/// dispute, of its own in a demand: a rise within the time of a transaction, and a tip.
+/// @dev An answer's gas is paid at most this many base fees, of the block that asks for it and of
+/// its own: a rise within the time of a transaction, and a tip.
 uint256 constant PRICE_FACTOR = 2;
 
 /// @dev Most bytes of locators that `post` or `commit` emits.

@@ -64,6 +64,14 @@ struct Demand {
     uint24 next;
 }
 
+/// @notice The demand for one place of a claim.
+/// @param number its number; 0: none
+/// @param price the most wei that a unit of its answer's gas is paid, of the block that demanded
+struct Asked {
+    uint24 number;
+    uint48 price;
+}
+
 /// @notice Demands of one claim; the open ones are a list, in order of opening.
 /// @param head first open demand (0: none)
 /// @param tail the last one

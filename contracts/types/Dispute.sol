@@ -123,7 +123,7 @@ struct ClaimRecord {
 /// @param step leaf of the steps tree that was reached
 /// @param item operation or state that was reached
 /// @param lastBytes bytes of the last block (blocks trees): the rest of it is zero
-/// @param price wei that a unit of an answer's gas is paid, of the block in which it was asked for
+/// @param price the most wei that a unit of an answer's gas is paid, of the block that asked for it
 /// @param challengerBudget seconds left on the challenger's chess clock
 /// @param providerBudget seconds left on the provider's
 /// @param token part of the bond in tokens

@@ -71,6 +71,9 @@ class Demand:
 
     demander: bytes
     deadline: int
+    price: int
+    """The most wei that a unit of its answer's gas is paid, of the block that demanded (the
+    contract keeps it elsewhere)."""
     state: DemandState = DemandState.OPEN
 
 
@@ -175,7 +178,8 @@ class Court:
         docket.numbers.append(docket.count)
         docket.places[part, item, index] = docket.count
         deadline = self._queue(c.provider, now) + c.terms.deal.move_seconds
-        self.demands[claim_id, docket.count] = Demand(who, deadline)
+        price = answer_price(c.terms.deal.gas_price, self.game.schedule, self.game.base_fee)
+        self.demands[claim_id, docket.count] = Demand(who, deadline, price)
         return docket.count
 
     def answer(
@@ -197,7 +201,7 @@ class Court:
         self._end(c, claim_id, number, DemandState.ANSWERED)
         c.holds -= 1
         deal, game = c.terms.deal, self.game
-        paid = paid_for(shown, answer_price(deal, game.schedule, game.base_fee))
+        paid = paid_for(shown, answer_price(d.price, game.schedule, game.base_fee))
         self.credits[c.provider] += paid
         self.credits[d.demander] += fee_of(deal) - paid
         return shown

@@ -124,7 +124,7 @@ class Challenge:
     item: int = 0
     last_bytes: int = 0
     price: int = 0
-    """Wei that a unit of an answer's gas is paid, of the block in which it was asked for."""
+    """The most wei that a unit of an answer's gas is paid, of the block that asked for it."""
 
 
 # --- helpers: NodePath.sol -----------------------------------------------------------------------

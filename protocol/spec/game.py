@@ -317,10 +317,10 @@ class Game:
         self.credits[who] = (old[0] + token, old[1] + native)
 
     def _ask(self, c: Claim, x: Challenge) -> None:
-        x.price = answer_price(c.terms.deal, self.schedule, self.base_fee)
+        x.price = answer_price(c.terms.deal.gas_price, self.schedule, self.base_fee)
 
     def _charge(self, c: Claim, x: Challenge) -> None:
-        fee = MOVE_GAS * x.price
+        fee = MOVE_GAS * answer_price(x.price, self.schedule, self.base_fee)
         x.native -= fee
         self._credit(c.provider, 0, fee)
 

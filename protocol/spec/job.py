@@ -32,8 +32,8 @@ VOID_FEE_BPS: Final = 1_000
 """Part of the price that a provider gets when a job is voided before it committed."""
 
 PRICE_FACTOR: Final = 2
-"""An answer's gas is paid at most this many base fees, of the block that asks for it in a dispute,
-of its own in a demand."""
+"""An answer's gas is paid at most this many base fees, of the block that asks for it and of its
+own."""
 
 TRACE_FACTOR: Final = 5
 """Building a trace may take this many times the work of the job."""
@@ -340,9 +340,10 @@ def bounty_of(deal: Deal, schedule: GasSchedule) -> int:
     return schedule.close_gas * deal.gas_price
 
 
-def answer_price(deal: Deal, schedule: GasSchedule, base_fee: int) -> int:
-    """Wei that a unit of an answer's gas is paid: set in a block of this base fee."""
-    return min(deal.gas_price, max(schedule.min_gas_price, PRICE_FACTOR * base_fee))
+def answer_price(most: int, schedule: GasSchedule, base_fee: int) -> int:
+    """Wei that a unit of an answer's gas is paid, by a block of this base fee: by the one that asks
+    at ``most`` the terms' gas price, by the one that answers at most what the first gave."""
+    return min(most, max(schedule.min_gas_price, PRICE_FACTOR * base_fee))
 
 
 def trace_seconds(work_ms: int) -> int:

@@ -72,7 +72,7 @@ def test_demand__each_kind__is_answered_by_what_the_event_carries(fresh_game: Wo
         assert answer_of(place[0], answer.proof) == duel.answerer().answer(*place)
         assert (answer.shown == 0) == (place == (Part.INPUT, 99, 7))
         block = world.rpc("eth_getBlockByNumber", hex(answer.place.block), False)
-        price = answer_price(deal, DEVNET.schedule, int(block["baseFeePerGas"], 16))
+        price = answer_price(deal.gas_price, DEVNET.schedule, int(block["baseFeePerGas"], 16))
         assert answer.paid == paid_for(answer.shown, price)
         paid += answer.paid
     # The provider's, whoever sent them.

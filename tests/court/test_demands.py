@@ -37,16 +37,20 @@ PIECES = {
 """A place that exists in ``mlp``, for each part."""
 
 
-@pytest.mark.parametrize(("base_fee", "price"), [(0, 1), (3, 6), (30, 20)])
-def test_answer__dear_terms__is_paid_twice_the_base_fee_to_the_provider(
-    world: Market, base_fee: int, price: int
+@pytest.mark.parametrize(
+    ("demanded", "answered", "price"),
+    [(0, 0, 1), (3, 3, 6), (30, 30, 20), (3, 500, 6), (500, 3, 6), (0, 500, 1), (500, 0, 1)],
+)
+def test_answer__dear_terms__is_paid_twice_the_lower_base_fee_to_the_provider(
+    world: Market, demanded: int, answered: int, price: int
 ) -> None:
     """In gwei: at least the market's smallest, at most the terms'.  The rest goes back."""
     of = case("mlp")
     table = CourtTable(world, of, of.truth, gas_price=20 * GWEI)
     keeper, provider = address(world.keeper), address(world.provider)
-    table.base_fee = base_fee * GWEI
+    table.base_fee = demanded * GWEI
     table.demand(Part.OUTPUT, who=keeper)
+    table.base_fee = answered * GWEI
     shown = table.answer(Part.OUTPUT, who=address(world.rival))
     paid = (ANSWER_GAS + BYTE_GAS * shown) * price * GWEI
     assert table.court.credits[provider] == paid

@@ -24,7 +24,8 @@ abstract contract GameDemands is GamePlayers {
         address who = _challengers[(seed >> 8) % _challengers.length];
         uint256 fee = court.feeOf(c.terms.deal);
         cheats.prank(who);
-        court.demand{value: fee}(c.terms, c.id, Part.CONSTANT, item, 0);
+        _demanded[c.id][court.demand{value: fee}(c.terms, c.id, Part.CONSTANT, item, 0)] =
+            priceOf(c.terms.deal);
         accepted[Call.DEMAND]++;
     }
 
@@ -40,9 +41,10 @@ abstract contract GameDemands is GamePlayers {
             (, uint128 before) = court.credit(c.provider);
             (, uint128 hisBefore) = court.credit(his);
             uint256 shown = (seed >> 16) % 20_000;
+            _otherFee(seed);
             _show(c, n, who, shown);
             if (shown > 16_384) shown = 16_384;
-            uint256 paid = (250_000 + 50 * shown) * priceOf(c.terms.deal);
+            uint256 paid = (250_000 + 50 * shown) * lowerOf(_demanded[c.id][n], c.terms.deal);
             (, uint128 after_) = court.credit(c.provider);
             isEqual("GAME-SHOWN", after_ - before, paid);
             (, after_) = court.credit(his);
@@ -133,7 +135,8 @@ abstract contract GameDemands is GamePlayers {
         cheats.prank(c.provider);
         game.openStep(c.id, p.number, step, one);
         (, uint128 after_) = game.credit(c.provider);
-        uint256 paid = c.steps == 1 ? 120_000 * _asked[c.id][p.number] : 0;
+        uint256 price = lowerOf(_asked[c.id][p.number], c.terms.deal);
+        uint256 paid = c.steps == 1 ? 120_000 * price : 0;
         isEqual("GAME-PAID unasked", after_ - before, paid);
         accepted[Call.OPEN_UNASKED]++;
     }

@@ -119,7 +119,8 @@ contract GameHandler is GameDemands {
         _otherFee(seed);
         if (late || !_answer(c, p.number, x, who)) return;
         (, uint128 now_) = game.credit(c.provider);
-        isEqual("GAME-PAID", now_ - before, 120_000 * _asked[c.id][p.number]);
+        uint256 price = lowerOf(_asked[c.id][p.number], c.terms.deal);
+        isEqual("GAME-PAID", now_ - before, 120_000 * price);
     }
 
     /// @notice A challenger moves.

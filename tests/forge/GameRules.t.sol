@@ -6,6 +6,7 @@ import {IDisputeGame} from "../../contracts/interfaces/IDisputeGame.sol";
 import {IJobMarket} from "../../contracts/interfaces/IJobMarket.sol";
 import {Illegality} from "../../contracts/interfaces/ILegalityReferee.sol";
 import {NodePath} from "../../contracts/libraries/NodePath.sol";
+import {Part} from "../../contracts/types/Demand.sol";
 import {Challenge, Proof, Tree, Wait} from "../../contracts/types/Dispute.sol";
 import {JobTerms} from "../../contracts/types/JobTerms.sol";
 import {cheats} from "./Cheats.sol";
@@ -189,16 +190,17 @@ contract GameRulesTest is GameHandler {
     // --- what an answer is paid ---------------------------------------------------------------
 
     /// @dev The terms have a gas price of 8, the market's smallest is 1.
-    function testFuzz_open__inAnotherBlock__isPaidTwiceTheBaseFeeOfTheChallenges(
+    function testFuzz_open__inAnotherBlock__isPaidTwiceTheLowerBaseFee(
         uint64 asked,
         uint64 answered
     ) public {
-        asked %= 6;
+        (asked, answered) = (asked % 6, answered % 6);
         cheats.fee(asked);
         (, Claimed storage c) = _begin(5, Lie.NONE);
         cheats.fee(answered);
         uint8[6] memory prices = [1, 2, 4, 6, 8, 8];
-        isEqual("paid", _paid(c), 120_000 * uint256(prices[asked]));
+        uint256 lower = prices[asked < answered ? asked : answered];
+        isEqual("paid", _paid(c), 120_000 * lower);
     }
 
     function test_answers__inDearBlocks__arePaidWhatGasCostWhenTheyWereAskedFor() public {
@@ -227,17 +229,57 @@ contract GameRulesTest is GameHandler {
         isEqual("price", _challenge(p).price, 6);
     }
 
-    function test_openStep__unaskedInAJobOfOneStep__isPaidAtTheLastPriceThatWasAsked() public {
+    function testFuzz_openStep__unaskedInAJobOfOneStep__isPaidTheLowerPrice(uint64 fee) public {
         cheats.fee(2);
         (Player storage p, Claimed storage c) = _opened(1, Lie.NONE);
-        cheats.fee(500);
+        cheats.fee(fee % 500);
+        uint8[3] memory prices = [1, 2, 4];
+        uint256 lower = prices[fee % 500 < 2 ? fee % 500 : 2];
+        isEqual("paid", _unasked(c, 1), 120_000 * lower);
+        isEqual("price", _challenge(p).price, 4);
+    }
+
+    /// @dev The answer is due to the first; the second challenged in a dear block, and asked for
+    /// nothing.
+    function test_openStep__throughWhoJoinedInADearBlock__isPaidWhatGasCosts() public {
+        cheats.fee(1);
+        (Player storage p, Claimed storage c) = _opened(1, Lie.NONE);
+        cheats.fee(4);
+        (, uint256 native) = game.bondOf(c.id, c.terms.deal);
+        cheats.prank(_challengers[1]);
+        game.challenge{value: native}(c.terms, c.id);
+        cheats.fee(1);
+        bytes32[] memory leaves = nodesAt(c, 0, false);
+        cheats.prank(p.who);
+        game.point(c.id, 1, 1, 1, leaves[1], siblingsOf(leaves, 1, 1));
+        isEqual("paid", _unasked(c, 2), 120_000 * 2);
+    }
+
+    function test_answer__ofADemand__isPaidTheLowerPriceOfItsTwoBlocks() public {
+        (, Claimed storage c) = _begin(5, Lie.NONE);
+        uint256 fee = court.feeOf(c.terms.deal);
+        uint64[2][3] memory fees = [[uint64(1), 500], [uint64(3), 1], [uint64(500), 500]];
+        for (uint256 k; k < 3; ++k) {
+            cheats.fee(fees[k][0]);
+            cheats.prank(_challengers[1]);
+            court.demand{value: fee}(c.terms, c.id, Part.CONSTANT, k, 0);
+            cheats.fee(fees[k][1]);
+            (, uint128 before) = court.credit(c.provider);
+            court.answer(c.terms, c.id, Part.CONSTANT, k, 0, abi.encode(uint256(16_384)));
+            (, uint128 after_) = court.credit(c.provider);
+            isEqual("paid", after_ - before, (250_000 + 50 * 16_384) * (k == 2 ? 8 : 2));
+        }
+    }
+
+    /// @dev The only step is opened through a challenge that did not ask for it: what that earns.
+    function _unasked(Claimed storage c, uint256 number) private returns (uint256) {
         bytes32[] memory one = new bytes32[](1);
+        one[0] = operationsRoot(c, 1);
         (, uint128 before) = game.credit(c.provider);
         cheats.prank(c.provider);
-        game.openStep(c.id, 1, 1, one);
+        game.openStep(c.id, number, 1, one);
         (, uint128 after_) = game.credit(c.provider);
-        isEqual("paid", after_ - before, 120_000 * 4);
-        isEqual("price", _challenge(p).price, 4);
+        return after_ - before;
     }
 
     /// @dev The provider's answer to challenge 1: what it earns.

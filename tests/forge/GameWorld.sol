@@ -83,6 +83,7 @@ contract GameWorld {
     Player[] internal _players;
     mapping(JobHash => uint256) internal _claimOf; // number of the job's last claim, from 1
     mapping(ClaimId => mapping(uint256 => uint256)) internal _asked; // price of an answer
+    mapping(ClaimId => mapping(uint256 => uint256)) internal _demanded; // the same of a demand
 
     error Unequal(string property, uint256 got, uint256 wanted);
     error Untrue(string property);
@@ -229,6 +230,11 @@ contract GameWorld {
 
     /// @dev Wei that a unit of an answer's gas is paid if it is set now: twice the base fee, within
     /// the terms' and the market's.
+    /// @dev What an answer is paid that was asked for at a price: the lower of that and today's.
+    function lowerOf(uint256 asked, Deal memory deal) internal view returns (uint256) {
+        return asked < priceOf(deal) ? asked : priceOf(deal);
+    }
+
     function priceOf(Deal memory deal) internal view returns (uint256) {
         if (2 * block.basefee >= deal.gasPrice) return deal.gasPrice;
         return block.basefee == 0 ? 1 : 2 * block.basefee;

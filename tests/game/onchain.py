@@ -148,8 +148,8 @@ class ChainTable(Table):
             rpc("anvil_setNextBlockBaseFeePerGas", [hex(self.base_fee)])
 
     def price(self) -> int:
-        """Wei that a unit of an answer's gas is paid, if that is settled in this block."""
-        return answer_price(self.terms.deal, DEVNET.schedule, self.base_fee or 0)
+        """Wei that a unit of an answer's gas is paid at most, if it is asked for in this block."""
+        return answer_price(self.terms.deal.gas_price, DEVNET.schedule, self.base_fee or 0)
 
     def sender(self, who: bytes | None) -> Any:
         """The account of a player; anybody's for nobody in particular."""

@@ -267,9 +267,9 @@ def test_tenth_challenger__a_sybil_ends_the_claim_first__has_paid_what_answers_c
 
 @pytest.mark.parametrize(
     ("asked", "answered", "price"),
-    [(2, 500, 4), (0, 500, 1), (500, 2, 1_000), (700, 2, 1_000)],
+    [(2, 500, 4), (0, 500, 1), (500, 2, 4), (700, 0, 1), (700, 500, 1_000)],
 )
-def test_liar__answers_when_gas_is_dear_or_cheap__is_paid_the_price_of_the_asking(
+def test_liar__answers_when_gas_is_dear_or_cheap__is_paid_the_lower_price(
     world: Market, asked: int, answered: int, price: int
 ) -> None:
     """In gwei; the market's smallest gas price is 1, the terms' is 1,000."""

@@ -8,7 +8,6 @@ RUN = "GameInvariants"
 GAME = "DisputeGame.sol"
 CHALLENGES = "Challenges.sol"
 COURT = "Court.sol"
-TYPES = "types/Dispute.sol"
 
 RULES = (
     Mutant(
@@ -250,58 +249,6 @@ ENDS = (
     ),
 )
 
-PRICES = (
-    Mutant(
-        "an answer at the price of its own block",
-        CHALLENGES,
-        "fee = MOVE_GAS * x.price;",
-        "fee = MOVE_GAS * AnswerPrice.current(_minGasPrice, c.gasPrice);",
-        RUN,
-    ),
-    Mutant(
-        "all answers at the price of the first",
-        GAME,
-        "        if (next != Wait.CHALLENGER) _ask(c, x);\n",
-        "",
-        RUN,
-    ),
-    Mutant(
-        "a price that an answer sets",
-        GAME,
-        "if (next != Wait.CHALLENGER) _ask(c, x);",
-        "_ask(c, x);",
-        "GameRules",
-    ),
-    Mutant(
-        "an opening that nobody priced",
-        GAME,
-        "uint72(native));\n        _ask(c, x);",
-        "uint72(native));",
-        RUN,
-    ),
-    Mutant(
-        "a price beyond the terms",
-        CHALLENGES,
-        "x.price = uint48(AnswerPrice.current(_minGasPrice, c.gasPrice));",
-        "x.price = uint48(AnswerPrice.current(_minGasPrice, type(uint48).max));",
-        RUN,
-    ),
-    Mutant(
-        "a price over the field beside it",
-        TYPES,
-        "(uint256(x.price) << 168)",
-        "(uint256(x.price) << 160)",
-        "DisputeTypes",
-    ),
-    Mutant(
-        "a field that is not written",
-        TYPES,
-        " | (uint256(x.next) << 232)",
-        "",
-        "DisputeTypes",
-    ),
-)
-
 MONEY = (
     Mutant(
         "a bond without tokens",
@@ -454,7 +401,7 @@ MONEY = (
     Mutant(
         "a demand's fee stays",
         COURT,
-        "_credit(demander, 0, _fee(gasPrice) - paid);",
+        "_credit(demander, 0, _fee(c.gasPrice) - paid);",
         "",
         RUN,
     ),
@@ -495,4 +442,4 @@ MONEY = (
     ),
 )
 
-GAMES = (*RULES, *ENDS, *PRICES, *MONEY)
+GAMES = (*RULES, *ENDS, *MONEY)

@@ -18,11 +18,12 @@ from tests.invariants.killers import SOURCES, killer, prepare
 from tests.invariants.market_mutants import MARKET
 from tests.invariants.mutants import Mutant, plant
 from tests.invariants.number_mutants import NUMBERS
+from tests.invariants.price_mutants import PRICES
 from tests.invariants.referee_mutants import REFEREE
 
 pytestmark = pytest.mark.chain
 
-ALL = (*MARKET, *GAMES, *NUMBERS, *REFEREE)
+ALL = (*MARKET, *GAMES, *PRICES, *NUMBERS, *REFEREE)
 QUICK = tuple(
     m for m in ALL
     if m.name in {
