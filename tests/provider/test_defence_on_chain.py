@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -15,17 +16,24 @@ from protocol.chain.book import JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call
 from protocol.chain.demands import DemandRecord
-from protocol.chain.transactions import Outcome, Sender, require_wallet
+from protocol.chain.transactions import Outcome as Sent
+from protocol.chain.transactions import Sender, require_wallet
 from protocol.spec import examples
 from protocol.spec.answers import Answer, Answerer, Part
 from protocol.spec.demands import fee_of
+from protocol.spec.dispute import Challenge, Outcome, Wait
 from protocol.spec.job import JobStatus
+from protocol.spec.trace import Place, Tree
 from protocol.spec.workload import Rate
 from protocol.storage.cache import Cache
 from protocol.storage.errors import ContentMissing
 from provider.agent import Agent, AgentConfig
 from provider.decide import Habits
+from provider.engine.trace import EngineTrace, Where
 from provider.policy import Rules
+from tests.actors.case import Case, case_of
+from tests.actors.table import Table
+from tests.actors.walker import Walker
 from tests.provider.conftest import TOKEN, Market
 
 pytestmark = pytest.mark.chain
@@ -52,9 +60,9 @@ def provider(market: Market, directory: Path) -> Iterator[tuple[Agent, list[str]
         yield agent, lines
 
 
-def committed(market: Market, agent: Agent) -> JobRecord:
+def committed(market: Market, agent: Agent, name: str = "mlp") -> JobRecord:
     """A new job, run and committed."""
-    e = EXAMPLES["mlp"]
+    e = EXAMPLES[name]
     with market.client() as client:
         wishes = Wishes(price=5 * TOKEN, seed=e.seed, steps=e.steps, window_seconds=1000)
         job = client.submit(e.program, e.constants, e.inputs, wishes).job
@@ -114,7 +122,7 @@ class Beset(Sender):
     before: Callable[[Call], object]
     answers = 0
 
-    def send(self, call: Call, **options: Any) -> Outcome:
+    def send(self, call: Call, **options: Any) -> Sent:
         if call.to == self.chain.contracts.court.address:
             self.answers += 1
             if self.answers == 3:
@@ -249,3 +257,64 @@ def test_cycle__data_of_one_claim_is_missing__is_looked_for_a_quarter_of_the_tim
         agent.defence._rests.clear()
         agent.cycle()
         assert in_time(demands(agent, lost)), lines
+
+
+class Seen(Table):
+    """Challenges as the chain has them, of a claim that is the truth."""
+
+    def __init__(self, chain: Chain, claim: bytes, of: Case) -> None:
+        super().__init__(Mock(), claim, 0)
+        self.chain = chain
+        self.prover = of.prover(of.truth.levels)
+
+    def challenge_of(self, number: int) -> Challenge:
+        ((found, _),) = self.chain.turns_of([(self.claim_id, number)], self.chain.snapshot())
+        return found
+
+
+@pytest.mark.parametrize(("name", "steps"), [("mlp", [1]), ("phases", [1, 2, 3, 4])])
+def test_cycle__crowd_of_false_challengers__is_answered_by_few_runs_and_closed(
+    staffed: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, steps: list[int]
+) -> None:
+    of, runs, real = case_of(EXAMPLES[name]), [], EngineTrace.prepare
+
+    def prepare(self: EngineTrace, places: Iterable[Where]) -> None:
+        asked = list(places)
+        runs.extend([] if self.holds(asked) else [asked])
+        real(self, asked)
+
+    monkeypatch.setattr(EngineTrace, "prepare", prepare)
+    with provider(staffed, tmp_path) as (agent, lines), stranger(staffed) as other:
+        record = committed(staffed, agent, name)
+        claim, game = claim_of(record), agent.chain.contracts.game
+        seen = Seen(other.chain, claim, of)
+        operations = range(len(of.example.program.phases[0].instances))
+        places = [Place(Tree.OPERATION_BLOCKS, s, k, 0) for s in steps for k in operations][:12]
+        walkers = {n: Walker(of, other.address, p) for n, p in enumerate(places, start=1)}
+        for _ in walkers:
+            challenge(other, record)
+        agent.cycle()
+        for _ in range(12):
+            before = len(runs), seen.moves
+            for number, walker in walkers.items():
+                while seen.challenge_of(number).wait is Wait.CHALLENGER:
+                    move = walker.next(seen, number)
+                    if move is None:
+                        break
+                    other.send(game.play(claim, record.terms, [(number, move)]))
+                    seen.moves += 1
+            agent.cycle()
+            if before == (len(runs), seen.moves):
+                break
+        assert 0 < len(runs) <= 2, lines
+        for number in walkers:
+            x = seen.challenge_of(number)
+            assert (x.tree, x.level, x.known) == (Tree.OPERATION_BLOCKS, 0, True)
+        turns = other.chain.turns_of([(claim, n) for n in walkers], other.chain.snapshot())
+        last = max(deadline for _, deadline in turns)
+        agent.chain.rpc.call("anvil_setNextBlockTimestamp", hex(last + 1))
+        agent.chain.rpc.call("evm_mine")
+        agent.cycle()
+        dispute = agent.history.sync(agent.chain.snapshot()).disputes[claim]
+        assert dispute.fall is None
+        assert [x.outcome for x in dispute.challenges] == [Outcome.DEFEATED] * len(walkers), lines
