@@ -65,8 +65,8 @@ snapshot-update: setup ## write those figures anew
 	$(PY) -m tests.contracts.gas
 
 # What takes longest without a chain is left to `make test`.
-SLOWER := client e2e game hashing invariants assay toolchain spec/test_library* spec/test_encoding* \
-	provider/test_capacity* engine/test_programs*
+SLOWER := client e2e game hashing invariants assay toolchain spec/test_library* \
+	spec/test_encoding* provider/test_capacity* engine/test_programs*
 
 test-fast: setup ## the quick Python tests: no chain, under a minute
 	$(PYTEST) -m 'not chain and not long' $(foreach t,$(SLOWER),--ignore-glob='tests/$(t)')

@@ -389,7 +389,7 @@ class Agent:
                 data.inputs, seed=job.terms.task.seed, steps=data.steps,
                 progress=self._percent(job, "running again"),
             )  # fmt: skip
-        return answerer(data, outputs)
+        return answerer(data, outputs, self.config.directory)
 
     def _percent(self, job: JobRecord, what: str) -> Percent:
         return Percent(self.say, f"job {short(job.job)} {what}", self.chain.stop, self._defend)

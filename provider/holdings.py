@@ -4,30 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
-from protocol.hashing import block_levels, tensor_root
+from protocol.hashing import tensor_root
 from protocol.spec.answers import Answerer, Part
-from protocol.spec.trees import tensor_bytes
+from protocol.spec.trace import Levels
 from protocol.spec.types import Array
 from protocol.storage.jobs import JobData, output_decls
+from provider.engine.shelf import Shelf
+from provider.engine.trace import tensor_data
 
 
-def answerer(data: JobData, outputs: Sequence[Array]) -> Answerer:
-    """Answers from a job's program and tensors, and from the outputs that were committed."""
-    program = data.program
+def answerer(data: JobData, outputs: Sequence[Array], directory: Path | None = None) -> Answerer:
+    """Answers from a job's program and tensors, and from the outputs that were committed.
+
+    Each tensor is hashed once, its tree lies in ``directory`` (default: that of temporary files):
+    of demands there may be many, and for each there are seconds.
+    """
+    program, shelf = data.program, Shelf(directory)
     tensors = {
         Part.CONSTANT: (program.constants, data.constants),
         Part.INPUT: (program.inputs, data.inputs),
         Part.OUTPUT: (output_decls(program), outputs),
     }
 
-    def tensor(part: Part, item: int) -> bytes:
-        decls, held = tensors[part]
-        return tensor_bytes(decls[item], held[item])
+    def tensor(part: Part, item: int) -> memoryview:
+        return tensor_data(tensors[part][1][item])
+
+    def levels(part: Part, item: int) -> Levels:
+        raw = tensor(part, item)
+        return shelf.block_levels((part, item), raw, raw.nbytes)
 
     @cache
     def roots(part: Part) -> list[bytes]:
         decls, held = tensors[part]
         return [tensor_root(decl, x) for decl, x in zip(decls, held, strict=True)]
 
-    return Answerer(program, tensor, block_levels, roots)
+    return Answerer(program, tensor, levels, roots)

@@ -28,7 +28,7 @@ from protocol.spec.constants import (
 from protocol.spec.errors import ProofError
 from protocol.spec.job import Task
 from protocol.spec.proofs import Leaf, PhasePart, ProgramPart
-from protocol.spec.trace import Levels
+from protocol.spec.trace import Levels, Raw
 from protocol.spec.types import Program, TensorDecl
 
 RUN_BLOCKS: Final = 32
@@ -224,22 +224,18 @@ def _of_phase(where: Place, p: ProgramAnswer) -> int:
 # --- who builds answers --------------------------------------------------------------------------
 
 
-def _levels_of(raw: bytes) -> Levels:
-    return trees.levels_of(trees.block_leaves(raw))
-
-
 @dataclass(frozen=True)
 class Answerer:
     """Builds answers from what a provider holds: the program and the tensors' bytes.
 
-    ``tensor(part, item)`` gives the committed bytes of a constant, an input or an output;
-    ``levels`` the block tree over them, which an engine hashes faster; ``roots(part)`` the tensor
-    roots of all constants, inputs or outputs, where they are known.
+    ``tensor(part, item)`` gives the committed bytes of a constant, an input or an output,
+    ``levels(part, item)`` the block tree over them where somebody keeps it; ``roots(part)`` the
+    tensor roots of all constants, inputs or outputs, where they are known.
     """
 
     program: Program
-    tensor: Callable[[Part, int], bytes]
-    levels: Callable[[bytes], Levels] = _levels_of
+    tensor: Callable[[Part, int], Raw]
+    levels: Callable[[Part, int], Levels] | None = None
     roots: Callable[[Part], Sequence[bytes]] | None = None
 
     def answer(self, part: Part, item: int, index: int) -> Answer:
@@ -310,16 +306,21 @@ class Answerer:
         wrappers = trees.levels_of(made)
         raw = self.tensor(part, item)
         first = index * RUN_BLOCKS
-        blocks = raw[first * BLOCK_BYTES : (first + RUN_BLOCKS) * BLOCK_BYTES]
+        blocks = bytes(raw[first * BLOCK_BYTES : (first + RUN_BLOCKS) * BLOCK_BYTES])
         count = -(-len(blocks) // BLOCK_BYTES)
-        siblings = trees.siblings_of(self.levels(raw), first, count)
+        siblings = trees.siblings_of(self._levels(part, item), first, count)
         filled = blocks.ljust(count * BLOCK_BYTES, b"\0")
         return TensorAnswer(
             whole, output, decl, trees.siblings_of(wrappers, item), filled, siblings
         )
 
     def _root(self, part: Part, item: int, decl: TensorDecl) -> bytes:
-        return trees.wrap(decl.dtype, decl.shape, self.levels(self.tensor(part, item))[-1][0])
+        return trees.wrap(decl.dtype, decl.shape, self._levels(part, item)[-1][0])
+
+    def _levels(self, part: Part, item: int) -> Levels:
+        if self.levels is not None:
+            return self.levels(part, item)
+        return trees.levels_of(trees.block_leaves(self.tensor(part, item)))
 
 
 def _proven(data: bytes, leaves: Sequence[bytes], index: int) -> Leaf:

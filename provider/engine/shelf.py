@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import tempfile
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any, Final, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.hashing import tree_levels
+from protocol.hashing import Buffer, block_leaves, tree_levels
+from protocol.spec.constants import BLOCK_BYTES
+from protocol.spec.trace import Levels
 from protocol.spec.trees import depth_of
 from protocol.spec.types import Array
 
@@ -75,6 +77,18 @@ class Shelf:
             out.append(self._map[at:end].view(dtype).reshape(shape))
             at = end + -end % ALIGN
         return out
+
+    def levels(self, key: Hashable, leaves: Callable[[], NDArray[np.uint8]], count: int) -> Levels:
+        """The levels of the tree over ``count`` leaves u8[n, 32], leaves first: computed when they
+        are first asked for."""
+        if key not in self:
+            self.put(key, [packed_levels(leaves())])
+        return unpacked(self.get(key), count)
+
+    def block_levels(self, key: Hashable, data: Buffer, nbytes: int, threads: int = 1) -> Levels:
+        """The same of the block tree over ``nbytes`` bytes of data."""
+        count = -(-nbytes // BLOCK_BYTES)
+        return self.levels(key, lambda: block_leaves(data, threads), count)
 
 
 class Nodes(Sequence[bytes]):

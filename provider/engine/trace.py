@@ -11,20 +11,19 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from protocol.hashing import block_leaves, block_root
+from protocol.hashing import block_root
 from protocol.spec import trees
 from protocol.spec.constants import BLOCK_BYTES, WORD
 from protocol.spec.interpreter import check_steps
 from protocol.spec.trace import Levels, Tree, phase_of
 from protocol.spec.types import Array, Source
 from provider.engine.engine import Engine, Progress, Start
-from provider.engine.shelf import Shelf, packed_levels, unpacked
+from provider.engine.shelf import Shelf
 
 Where = tuple[Tree, int, int]
 """A tree of a trace: which kind, at which leaf of the steps tree, of which item there."""
@@ -97,7 +96,7 @@ class EngineTrace:
         match tree:
             case Tree.STEPS:
                 leaves = np.frombuffer(self._leaves, np.uint8).reshape(-1, WORD)
-                return self._kept_levels((tree, 0, 0), lambda: leaves, len(leaves))
+                return self._shelf.levels(tree, lambda: leaves, len(leaves))
             case Tree.OUTPUTS:
                 return trees.levels_of(self.outputs)
             case Tree.STATES:
@@ -106,11 +105,8 @@ class EngineTrace:
                 return trees.levels_of(self.operation_roots(step))
             case _:
                 data = self._blocks(tree, step, item)
-                return self._kept_levels(
-                    self._place(tree, step, item),
-                    lambda: block_leaves(data, self._threads),
-                    -(-data.nbytes // BLOCK_BYTES),
-                )
+                key = ("levels", self._place(tree, step, item))
+                return self._shelf.block_levels(key, data, data.nbytes, self._threads)
 
     def root(self, tree: Tree, step: int = 0, item: int = 0) -> bytes:
         """Root of a tree."""
@@ -252,14 +248,6 @@ class EngineTrace:
 
     def _kept(self, step: int) -> list[Array]:
         return self._shelf.all(("states", step))
-
-    def _kept_levels(
-        self, where: Where, leaves: Callable[[], NDArray[np.uint8]], count: int
-    ) -> Levels:
-        """The levels over ``count`` leaves, which are computed when they are first asked for."""
-        if ("levels", where) not in self._shelf:
-            self._shelf.put(("levels", where), [packed_levels(leaves())])
-        return unpacked(self._shelf.get(("levels", where)), count)
 
     def _blocks(self, tree: Tree, step: int, item: int) -> memoryview:
         is_state = tree is Tree.STATE_BLOCKS

@@ -141,7 +141,7 @@ def broken(good: TensorAnswer, of: Case) -> dict[str, Answer]:
     assert isinstance(other, TensorAnswer)
     assert isinstance(constants, TensorAnswer)
     flipped = bytes([good.blocks[0] ^ 1]) + good.blocks[1:]
-    levels = answerer.levels(answerer.tensor(Part.INPUT, 0))
+    levels = trees.levels_of(trees.block_leaves(answerer.tensor(Part.INPUT, 0)))
     half = good._replace(blocks=good.blocks[: 16 * 512], siblings=trees.siblings_of(levels, 0, 16))
     header = bytes([good.program.header[-1] ^ 1]) + good.program.header[1:]
     return {
