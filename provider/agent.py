@@ -9,6 +9,7 @@ sent already counts as done.
 from __future__ import annotations
 
 import logging
+import resource
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -189,6 +190,7 @@ class Agent:
         actions = decide(sight, self.schedule, self.config.rules, self.config.habits)
         for action in actions:
             self.act(action, at)
+            self._defend()
         return defended or any(not isinstance(action, Refuse) for action in actions)
 
     def _news(self) -> tuple[Snapshot, Book]:
@@ -454,6 +456,9 @@ def run_agent(
     Raises WalletError without a key or registration, WrongChain, NodeUnavailable,
     IpfsUnavailable, AgentRunning.
     """
+    # A disputed claim takes two open files as long as it is disputed.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with (
         only_one(config.directory),
         Chain.connect(chain_config, stop=stop) as chain,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from protocol.chain.book import JobRecord
 from protocol.spec.dispute import clock_of
 from protocol.spec.errors import AssayError
+from protocol.spec.job import Deal, trace_seconds
 from protocol.spec.types import Program
 from protocol.spec.workload import Rate, work_of
 from provider import telemetry
@@ -47,7 +48,7 @@ class Assessor:
         others = [self._duty(x) for x in mine if x.job != job.job]
         reason = judge_program(
             deal, work, seconds, trace, self.rules, reading.memory_free, threads
-        ) or judge_duties(Duty(trace, clock_of(deal)), others, self.rules)
+        ) or judge_duties(duty_of(deal, trace), others, self.rules)
         if reason is not None:
             raise Unsuitable(reason)
         self._traces[job.job] = trace
@@ -65,5 +66,10 @@ class Assessor:
                 self._traces[job.job] = self.rate.trace_seconds(work_of(*self._fetch(job)))
             except AssayError:
                 # It cannot be had now: what the terms declare stands for it.
-                return Duty(job.terms.deal.work_ms / 1000, clock_of(job.terms.deal))
-        return Duty(self._traces[job.job], clock_of(job.terms.deal))
+                return duty_of(job.terms.deal, job.terms.deal.work_ms / 1000)
+        return duty_of(job.terms.deal, self._traces[job.job])
+
+
+def duty_of(deal: Deal, seconds: float) -> Duty:
+    """Of a job whose trace takes so long here."""
+    return Duty(seconds, clock_of(deal), trace_seconds(deal.work_ms) + deal.move_seconds)

@@ -16,13 +16,14 @@ which is what the clocks allow for.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from protocol.chain.book import Book, JobRecord
 from protocol.chain.chain import Chain
-from protocol.chain.contracts import short
+from protocol.chain.contracts import Call, short
 from protocol.chain.court_reverts import NotOpen
 from protocol.chain.demands import DemandRecord
 from protocol.chain.errors import GasTooHigh, NodeRefused, TransactionFailed
@@ -40,13 +41,10 @@ from protocol.spec.strategy import Move, OpenStep
 from protocol.storage.errors import StorageError
 from provider.engine.claims import Truth, Truths
 from provider.engine.errors import EngineError
+from provider.progress import GLANCE_SECONDS
 
 MOST_MOVES: Final = 64
 """Moves in one transaction: below eight million gas and 96 KiB."""
-
-FEWER: Final = 8
-"""By how much fewer travel together after a call that failed on chain: whoever makes one of them
-just before costs us the gas of all."""
 
 FAILURES: Final = (
     Reverted, TransactionFailed, NodeRefused, GasTooHigh, StorageError, EngineError, ProgramError,
@@ -71,6 +69,9 @@ News = Callable[[], tuple[Snapshot, Book]]
 Say = Callable[[str], None]
 Build = Callable[[JobRecord], Truth]
 Hold = Callable[[JobRecord], Answerer]
+
+Key = tuple[bytes, int]
+"""Claim and number of a challenge."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,21 @@ class Supply:
     job: JobRecord
     claim: bytes
     demand: DemandRecord
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is owed to one challenge."""
+
+    job: JobRecord
+    claim: bytes
+    number: int
+    moves: tuple[Move, ...]
+
+    @property
+    def key(self) -> Key:
+        """Of the challenge."""
+        return self.claim, self.number
 
 
 Action = Answer | Close | Supply
@@ -178,8 +194,8 @@ class Defence:
         self._holdings: dict[bytes, Answerer] = {}
         self._fetching: set[bytes] = set()
         self._rests: dict[Matter, float] = {}
-        self._most = MOST_MOVES
-        self._building = False
+        self._hasty: set[Key] = set()
+        self._opening = False
         self._busy = False
         self._last: dict[bytes, str] = {}
 
@@ -206,6 +222,7 @@ class Defence:
         claims = [claim for claim, _ in places]
         self.truths.keep_only(claims)
         self._rests = {key: until for key, until in self._rests.items() if key[1] in jobs}
+        self._hasty = {key for key in self._hasty if key[0] in jobs}
         self._last = {claim: line for claim, line in self._last.items() if claim in jobs}
         found = self.chain.turns_of(places, at)
         seats = [
@@ -216,43 +233,48 @@ class Defence:
 
     def stand(self, news: News) -> bool:
         """Answer what is due, and what comes due meanwhile; whether anything was done."""
-        for looks in range(MOST_LOOKS):
+        for looks in range(1 if self._busy else MOST_LOOKS):
             if not self.cycle(*news()):
                 return looks > 0
         return True
 
     def cycle(self, at: Snapshot, book: Book) -> bool:
-        """Answer what is due; whether anything was done.  Of the demands it answers one: whatever
+        """Answer what is due; whether anything was done.  What is at hand is sent, of all claims
+        together; then something is computed, for the next look to send: somebody who demands data
+        without end keeps no computation from beginning.  Of the demands it answers one: whatever
         came meanwhile is looked at before the next.
 
-        Called again from within a computation of its own (a run tells its progress), it answers
-        only what needs no other; but a trace that has to be opened is built in the middle of
-        anything but the building of another.
+        Called again from within a computation of its own (a run tells its progress), it computes
+        nothing; but a trace that has to be opened is built in the middle of anything but the
+        building of another such.
         """
-        done = False
         actions = decide(*self.look(at, book), at.next_timestamp)
-        for action in sorted(actions, key=self._rank):
-            matter, began = self._matter(action), self._clock()
-            if began < self._rests.get(matter, 0.0):
-                continue
-            try:
-                match action:
-                    case Close():
-                        done |= self._close(action)
-                    case Supply() if action.claim not in self._fetching:
-                        if self._supply(action):
-                            return True
-                    case Answer():
-                        computes = self._rank(action) > 0
-                        seats = self._now(action)
-                        if seats and self._answer(replace(action, seats=seats)):
-                            done = True
-                            if computes:
-                                return True
-            except FAILURES as error:
-                self._rests[matter] = began + (1 + RESTS) * (self._clock() - began)
-                self._once(action.claim, f"job {short(action.job.job)} not defended: {error}")
+        answers = [action for action in actions if isinstance(action, Answer)]
+        sent = self._reply(answers, frozenset())
+        done = bool(sent)
+        if self._prepare(answers):
+            done = True
+            self._reply(answers, sent)
+        for action in actions:
+            match action:
+                case Close():
+                    done |= self._attempt(action, partial(self._close, action))
+                case Supply() if action.claim not in self._fetching:
+                    if self._attempt(action, partial(self._supply, action)):
+                        return True
         return done
+
+    def _attempt(self, action: Action, act: Callable[[], bool]) -> bool:
+        """Do something about one claim; what fails is left alone for a while."""
+        matter, began = self._matter(action), self._clock()
+        if began < self._rests.get(matter, 0.0):
+            return False
+        try:
+            return act()
+        except FAILURES as error:
+            self._rests[matter] = began + (1 + RESTS) * (self._clock() - began)
+            self._once(action.claim, f"job {short(action.job.job)} not defended: {error}")
+            return False
 
     def _matter(self, action: Action) -> Matter:
         """What fails if ``action`` does: once a claim's data is there, one demand alone."""
@@ -266,78 +288,121 @@ class Defence:
             self._last[claim] = line
             self.say(line)
 
-    def _ready(self, action: Answer) -> tuple[Seat, ...]:
-        """Challenges that can be answered without a computation."""
-        if not self.truths.has(action.claim):
-            return ()
-        truth = self._truth(action.job, action.claim)
-        return tuple(s for s in action.seats if truth.ready(s.challenge))
-
-    def _rank(self, action: Action) -> int:
-        """What is at hand, then what has to be computed, then the rest: somebody who demands data
-        without end keeps no computation from beginning."""
-        if isinstance(action, Answer):
-            return 0 if len(self._ready(action)) == len(action.seats) else 1
-        return 2
-
-    def _now(self, action: Answer) -> tuple[Seat, ...]:
-        """Challenges whose turn it is."""
-        opening = action.seats[0].challenge.wait is Wait.OPENING
-        if not self._busy or (opening and not self._building):
-            return action.seats
-        return self._ready(action)
-
     def _truth(self, job: JobRecord, claim: bytes) -> Truth:
         if self.truths.has(claim):
             return self.truths.of(claim, lambda: self._build(job))
         self.say(f"job {short(job.job)} is disputed: building the trace of its run")
-        before, self._building = self._building, True
-        try:
-            return self.truths.of(claim, lambda: self._build(job))
-        finally:
-            self._building = before
+        return self.truths.of(claim, lambda: self._build(job))
 
-    def _compute(self, action: Answer) -> list[list[Move]]:
-        """What is owed to each of the challenges."""
-        before, self._busy = self._busy, True
+    # --- computing -------------------------------------------------------------------------------
+
+    def _prepare(self, answers: Sequence[Answer]) -> bool:
+        """Compute for challenges that need it, one claim after the other, for a while."""
+        began, done = self._clock(), False
+        for action in answers:
+            opening = action.seats[0].challenge.wait is Wait.OPENING
+            if self._busy and (self._opening or not opening):
+                continue
+            if len(self._ready(action)) < len(action.seats):
+                done |= self._attempt(action, partial(self._compute, action))
+                if self._clock() >= began + GLANCE_SECONDS:
+                    break
+        return done
+
+    def _ready(self, action: Answer) -> list[Seat]:
+        """Challenges that can be answered without a computation."""
+        if not self.truths.has(action.claim):
+            return []
+        truth = self._truth(action.job, action.claim)
+        return [s for s in action.seats if truth.ready(s.challenge)]
+
+    def _compute(self, action: Answer) -> bool:
+        before = self._busy, self._opening
+        self._busy = True
+        self._opening |= action.seats[0].challenge.wait is Wait.OPENING
         try:
             truth = self._truth(action.job, action.claim)
-            return truth.answers([s.challenge for s in action.seats])
+            truth.prepare([s.challenge for s in action.seats])
         finally:
-            self._busy = before
+            self._busy, self._opening = before
+        return True
 
-    def _answer(self, action: Answer) -> bool:
-        moves: list[tuple[int, Move]] = []
+    # --- sending ---------------------------------------------------------------------------------
+
+    def _reply(self, answers: Sequence[Answer], but: Set[Key]) -> set[Key]:
+        """Send what is at hand ``but`` for some challenges; those whose answers were made."""
+        replies: list[Reply] = []
+        for action in answers:
+            seats = [s for s in self._ready(action) if (s.claim, s.number) not in but]
+            replies += self._owed(action, seats) if seats else []
+        # A challenge that moved on in the face of our call may do so again: it waits for itself.
+        rest = sorted(replies, key=lambda r: r.key in self._hasty)
+        done = set[Key]()
+        while rest:
+            size = 1
+            while size < len(rest) and rest[size].key not in self._hasty and (
+                sum(len(r.moves) for r in rest[: size + 1]) <= MOST_MOVES
+            ):  # fmt: skip
+                size += 1
+            done |= self._play(rest[:size])
+            rest = rest[size:]
+        return done
+
+    def _owed(self, action: Answer, seats: Sequence[Seat]) -> list[Reply]:
+        """What is owed to challenges of one claim."""
+        truth = self._truth(action.job, action.claim)
         opened = set[int]()
-        for seat, owed in zip(action.seats, self._compute(action), strict=True):
+        replies = []
+        for seat in seats:
+            try:
+                owed = truth.answer(seat.challenge)
+            except FAILURES as error:
+                self._once(seat.claim, f"job {short(seat.job.job)} not defended: {error}")
+                continue
             if not owed:
                 self._cannot(seat)
-            for move in owed:
-                if isinstance(move, OpenStep):
-                    if move.step in opened:
-                        continue
-                    opened.add(move.step)
-                moves.append((seat.number, move))
-        rest = moves
-        while rest:
-            now, rest = rest[: self._most], rest[self._most :]
-            self._play(action, now)
-        return bool(moves)
+            moves = [m for m in owed if not (isinstance(m, OpenStep) and m.step in opened)]
+            opened |= {m.step for m in owed if isinstance(m, OpenStep)}
+            if moves:
+                replies.append(Reply(action.job, action.claim, seat.number, tuple(moves)))
+        return replies
 
-    def _play(self, action: Answer, moves: Sequence[tuple[int, Move]]) -> None:
-        """Make moves in one transaction; those that somebody was faster with are left out."""
-        alone = len(moves) == 1
+    def _call(self, replies: Sequence[Reply]) -> Call:
+        game = self.chain.contracts.game
+        return game.together(
+            [game.move(r.claim, r.number, r.job.terms, m) for r in replies for m in r.moves]
+        )
+
+    def _play(self, replies: Sequence[Reply]) -> set[Key]:
+        """Make moves in one transaction, but for those that are refused: somebody was faster, or
+        the challenge has moved on.  The challenges of those that were made."""
+        first, alone = replies[0], len(replies) == 1
+        call = self._call(replies)
         try:
-            self._send(action, moves, already=_done if alone else None)
-            self._most = min(MOST_MOVES, 2 * self._most)
-        except (WrongTurn, NotLive, HasFallen, GasTooHigh) as refusal:
+            outcome = self.sender.send(call, already=_done if alone else None)
+            self._said(first.job, call.what, outcome)
+            return {r.key for r in replies} if outcome.result is Result.MINED else set()
+        except (Reverted, GasTooHigh) as refusal:
             if alone:
-                raise
-            size = (len(moves) + 1) // 2
+                self._once(first.claim, f"job {short(first.job.job)}: not answered: {refusal}")
+                return set()
+            stand = [r for r in replies if self._stands(r)]
             if isinstance(refusal, Reverted) and refusal.gas:
-                size = self._most = max(1, len(moves) // FEWER)
-            for k in range(0, len(moves), size):
-                self._play(action, moves[k : k + size])
+                self._hasty |= {r.key for r in replies} - {r.key for r in stand}
+            if len(stand) == len(replies):
+                half = len(replies) // 2
+                return self._play(replies[:half]) | self._play(replies[half:])
+            return self._play(stand) if stand else set()
+        except FAILURES as error:
+            self._once(first.claim, f"job {short(first.job.job)} not defended: {error}")
+            return set()
+
+    def _stands(self, reply: Reply) -> bool:
+        try:
+            self.sender.simulate(self._call([reply]))
+        except Reverted:
+            return False
+        return True
 
     def _cannot(self, seat: Seat) -> None:
         """The challenge asks for what is below a node that our trace does not have."""
@@ -346,16 +411,6 @@ class Defence:
             f"job {short(seat.job.job)}: challenge {seat.number} asks for a node that this "
             f"machine's trace does not have: the committed result was computed otherwise",
         )
-
-    def _send(
-        self,
-        action: Action,
-        moves: Sequence[tuple[int, Move]],
-        already: Callable[[Reverted], bool] | None = None,
-    ) -> None:
-        call = self.chain.contracts.game.play(action.claim, action.job.terms, moves)
-        outcome = self.sender.send(call, already=already)
-        self._said(action.job, call.what, outcome)
 
     def _held(self, job: JobRecord, claim: bytes) -> Answerer:
         if claim not in self._holdings:

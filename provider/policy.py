@@ -38,7 +38,7 @@ class Rules:
     max_memory: int = 8 << 30
     margin: float = 2.0
     reserve_seconds: float = 5.0
-    max_program: int = 16 << 20
+    max_program: int = 4 << 20
     max_instances: int = 10_000
     max_tensors: int = 4_096
     max_window_seconds: int = 7 * 86_400
@@ -134,16 +134,24 @@ def judge_program(
 @dataclass(frozen=True, slots=True)
 class Duty:
     """What challengers of one result may ask for: ``seconds`` of this machine for its trace, while
-    the ``clock`` of each of them runs so long."""
+    the ``clock`` of each of them runs so long, and the trace is to be opened within ``opening``."""
 
     seconds: float
     clock: int
+    opening: int
 
 
 def judge_duties(new: Duty, others: Sequence[Duty], rules: Rules) -> str | None:
     """Reason to refuse: with all unsettled results of this provider challenged at once, answers
     could be late."""
     duties = [new, *others]
+    longest = rules.margin * max(d.seconds for d in duties)
+    soonest = min(d.opening for d in duties)
+    if longest > soonest:
+        return (
+            f"a computation of {longest:.0f} s with margin could be under way when a claim of this "
+            f"provider has to be opened within {soonest} s"
+        )
     need = rules.margin * PASSES * sum(d.seconds for d in duties)
     least = min(d.clock for d in duties)
     if need <= least:

@@ -23,14 +23,17 @@ class Glance:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stop, self._meanwhile, self._clock = stop, meanwhile, clock
-        self._glanced = clock()
+        self._next = clock() + GLANCE_SECONDS
 
     def __call__(self, done: int, total: int | None) -> None:
         if self._stop.is_set():
             raise Interrupted("a stop was asked for in the middle of a run")
-        if self._clock() >= self._glanced + GLANCE_SECONDS:
+        began = self._clock()
+        if began >= self._next:
             self._meanwhile()
-            self._glanced = self._clock()
+            # As long as it took, the work has its turn: nothing makes it longer than twice.
+            now = self._clock()
+            self._next = now + max(GLANCE_SECONDS, now - began)
 
 
 class Percent(Glance):

@@ -221,9 +221,12 @@ def where_of(x: Challenge) -> tuple[Tree, int, int]:
     return x.tree, x.step, x.item if x.tree >= Tree.STATE_BLOCKS else 0
 
 
-def asked_of(x: Challenge) -> tuple[Tree, int, int]:
-    """The tree that the provider's answer shows nodes of, as a trace names it."""
-    return (Tree.OPERATIONS, x.step, 0) if x.wait is Wait.STEP else where_of(x)
+def asked_of(x: Challenge) -> list[tuple[Tree, int, int]]:
+    """The trees that the provider's answer shows nodes of, as a trace names them; of a step also
+    those that the next answer may show, which one run gives with it."""
+    if x.wait is Wait.STEP:
+        return [(Tree.OPERATIONS, x.step, 0), (Tree.STATES, x.step, 0)]
+    return [where_of(x)]
 
 
 # --- the challenger's side -----------------------------------------------------------------------

@@ -71,6 +71,12 @@ MATRIX: Final = 500
 TENSORS: Final = 2
 """Tensors that are hashed and kept in the time of a call, beside their bytes."""
 
+TRACE_COPIES: Final = 3
+"""Copies of all states that building a trace, or computing again from kept states, holds."""
+
+DESCRIPTOR: Final = 6
+"""Tensors that are hashed in the time in which a template is decoded, judged and hashed."""
+
 STEP_BYTES: Final = 96
 """Bytes that a trace takes for a step: its leaf, while the tree over it is built."""
 
@@ -93,8 +99,8 @@ class Work:
     ``products`` multiply-adds; ``instructions`` microcode, in additions of floats; ``memory``
     bytes of tensors alive at the worst moment, prepared weights among them; ``operations`` calls,
     each with its overhead; ``scratch`` bytes that each thread needs besides; ``outputs`` bytes of
-    the result, every mention of a state counted; ``traced`` bytes of all results and states of all
-    steps, which are ``tensors``.
+    the result, every mention of a state counted; ``traced`` bytes of constants and inputs, and of
+    all results and states of all steps, which are ``tensors``.
     """
 
     products: int
@@ -354,7 +360,8 @@ def work_of(program: Program, steps: Sequence[int] | None = None) -> Work:
     outputs = sum(program.states[n].tensor.nbytes for n in program.outputs)
     products = instructions = peak = 0
     states = sum(s.tensor.nbytes for s in program.states)
-    traced, tensors = states, len(program.states)
+    given = sum(d.nbytes for d in (*program.constants, *program.inputs))
+    traced, tensors = given + states, len(program.states)
     used: set[int] = set()
     calls = len(program.outputs)
     for phase, count in zip(program.phases, check_steps(program, steps), strict=True):
@@ -370,6 +377,7 @@ def work_of(program: Program, steps: Sequence[int] | None = None) -> Work:
     calls += sum(4 * works[n].calls for n in used)
     held = [*program.constants, *program.inputs, *(s.tensor for s in program.states)]
     memory = peak + sum(d.nbytes for d in held) + outputs
-    memory += STEP_BYTES * sum(check_steps(program, steps))
+    memory += STEP_BYTES * sum(check_steps(program, steps)) + TRACE_COPIES * states
+    tensors += DESCRIPTOR * len(program.templates)
     scratch = sum(works[n].scratch for n in used)
     return Work(products, instructions, memory, calls, scratch, outputs, traced, tensors)

@@ -156,7 +156,7 @@ def fetch_job(
     its declared bound; and what ``judge`` raises.
     """
     left = time_left(timeout)
-    store.connect(locators.peers)
+    store.expect(locators.peers)
     program = fetch_program(
         store, cache, locators, task.program_root, left(), min(max_program, MAX_PROGRAM_BYTES)
     )
@@ -211,7 +211,7 @@ def fetch_parts(
     Raises as ``fetch_job`` for the program, whose file must split into descriptors of its root.
     """
     left = time_left(timeout)
-    store.connect(locators.peers)
+    store.expect(locators.peers)
 
     def verify(data: bytes) -> None:
         try:

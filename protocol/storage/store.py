@@ -134,6 +134,7 @@ class Store:
         self.config = StorageConfig.from_env() if config is None else config
         self.rpc = RpcClient(self.config)
         self._addresses: dict[str, None] = {}
+        self._expected = False
 
     def __enter__(self) -> Store:
         return self
@@ -164,6 +165,12 @@ class Store:
         """
         self._addresses = dict.fromkeys(addresses)
         return self._dial_all()
+
+    def expect(self, addresses: Iterable[str]) -> None:
+        """As ``connect``, when something is fetched first: what is in the cache needs no peer, and
+        whoever names dead ones takes no time from who has it."""
+        self._addresses = dict.fromkeys(addresses)
+        self._expected = True
 
     def _dial_all(self) -> list[str]:
         """Dials every address until the time for that is over; one line for each that failed."""
@@ -274,6 +281,9 @@ class Store:
         ``size`` is the exact length if it is known.  A broken stream goes on where it broke; bytes
         that fail the check are forgotten and fetched again.  ``timeout`` bounds the whole.
         """
+        if self._expected:
+            self._expected = False
+            self._dial_all()
         pace = _Pace(cid, self.config, timeout)
         limit = max_bytes if size is None else size
         done = 0

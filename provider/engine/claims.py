@@ -60,15 +60,21 @@ class Truth:
 
     def ready(self, x: Challenge) -> bool:
         """Whether the answer to a challenge needs no more of the program to be run."""
-        return self.trace.holds([asked_of(x)])
+        return self.trace.holds(asked_of(x))
 
-    def answers(self, asked: Sequence[Challenge]) -> list[list[Move]]:
-        """What this trace's provider owes to each of some challenges.  What they ask for is
-        computed together: at most one run of the program, however many they are."""
+    def prepare(self, asked: Sequence[Challenge]) -> None:
+        """Compute what challenges ask for together: at most one run of the program, however many
+        they are."""
         if not all(self.ready(x) for x in asked):
-            self.trace.prepare([asked_of(x) for x in asked])
-            self._engine.release()
-        return [answer(x, self.trace) for x in asked]
+            try:
+                self.trace.prepare([where for x in asked for where in asked_of(x)])
+            finally:
+                self._engine.release()
+
+    def answer(self, x: Challenge) -> list[Move]:
+        """What this trace's provider owes to a challenge."""
+        self.prepare([x])
+        return answer(x, self.trace)
 
     def attack(self, x: Challenge, known: Known) -> list[Move]:
         """All that a challenger can do now.  Raises NothingWrong, HistoryIncomplete."""

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-import numpy as np
 import torch
 
 from protocol.spec.interpreter import Observer, check_steps, check_tensors
@@ -40,6 +39,7 @@ from provider.engine.operation import Operation
 from provider.engine.plan import BodyPlan, plan_body
 from provider.engine.pool import Pool, single_threaded
 from provider.engine.selftest import kernels_for
+from provider.engine.tensors import as_tensor, canonical_copy
 
 Tensor = torch.Tensor
 Progress = Callable[[int, int], None]
@@ -49,36 +49,6 @@ Tamper = Callable[[int, int, Array], None]
 """tamper(step, operation, result) may change a result, in place."""
 
 BACKENDS = ("auto", "torch")
-
-
-class _Writable:
-    """Shows an array's memory as writable: torch warns about any other, and we never write."""
-
-    def __init__(self, array: Array) -> None:
-        interface = dict(array.__array_interface__)
-        interface["data"] = (interface["data"][0], False)
-        self.__array_interface__ = interface
-        self.array = array
-
-
-def as_tensor(array: Array, device: torch.device) -> Tensor:
-    """A tensor that shares the array's memory where the device allows; never written to."""
-    array = np.asarray(array, order="C")
-    if not array.flags.writeable:
-        array = np.asarray(_Writable(array))
-    return torch.from_numpy(array).to(device)
-
-
-def canonical_copy(x: Tensor) -> Tensor:
-    """``x``, or a copy of it whose NaNs are all the canonical one."""
-    if x.dtype is not torch.float32:
-        return x
-    nan = x.isnan()
-    if not bool(nan.any()):
-        return x
-    out = x.clone()
-    out.view(torch.int32).masked_fill_(nan, 0x7FC00000)
-    return out
 
 
 @dataclass(slots=True)
@@ -157,8 +127,9 @@ class Engine:
         self.tamper: Tamper | None = None
         """Makes a liar of the engine, for tests and demonstrations of disputes: what follows is
         computed from what it leaves."""
-        self._raw = [as_tensor(c, self.device).reshape(-1) for c in constants]
-        self._constants = [canonical_copy(c) for c in self._raw]
+        self._given = list(constants)
+        self._raw: list[Tensor] = []
+        self._constants: list[Tensor] = []
         self._operations: dict[int, Operation] = {}
         self._planes: dict[tuple[int, int], Prepared | None] = {}
         self._plans: list[BodyPlan] = [plan_body(program, k) for k in range(len(program.phases))]
@@ -217,6 +188,7 @@ class Engine:
     ) -> Iterator[list[_State]]:
         program = self.program
         check_tensors("input", program.inputs, inputs)
+        self._load()
         wanted = check_steps(program, steps)
         raw = [as_tensor(x, self.device).reshape(-1) for x in inputs]
         self._inputs = [canonical_copy(x) for x in raw]
@@ -241,8 +213,15 @@ class Engine:
         raw = [as_tensor(x, self.device).reshape(-1).clone() for x in start.states]
         return [_State(x, canonical_copy(x), owned=True) for x in raw]
 
+    def _load(self) -> None:
+        """Bring the constants to the device."""
+        if not self._raw:
+            self._raw = [as_tensor(c, self.device).reshape(-1) for c in self._given]
+            self._constants = [canonical_copy(c) for c in self._raw]
+
     def release(self) -> None:
-        """Give the buffers back; the engine can be used again."""
+        """Give buffers and copies of constants back; the engine can be used again."""
+        self._raw, self._constants = [], []
         self._buffer = torch.empty(0, dtype=torch.uint8)
         self._inputs = []
         self._planes.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import tempfile
 import weakref
@@ -18,6 +19,8 @@ from protocol.spec.trace import Levels
 from protocol.spec.trees import depth_of
 from protocol.spec.types import Array
 
+log: Final = logging.getLogger("assay.provider")
+
 ALIGN: Final = 64
 """Arrays begin at multiples of it."""
 
@@ -29,23 +32,36 @@ class Shelf:
     """Arrays by key, one or several, in a file without a name: it goes when the shelf does, or the
     process.
 
-    ``directory`` is where it lies (default: that of temporary files).  Raises OSError where there
-    is no room.
+    ``directory`` is where it lies (default: that of temporary files).
     """
 
     def __init__(self, directory: Path | None = None) -> None:
         self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
         self._places: dict[Hashable, tuple[int, tuple[Kind, ...]]] = {}
         self._kinds: dict[tuple[Kind, ...], tuple[Kind, ...]] = {}
+        self._held: dict[Hashable, list[Array]] = {}
         self._end = 0
         self._map: NDArray[np.uint8] = np.zeros(0, np.uint8)
         weakref.finalize(self, self._file.close)
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._places
+        return key in self._places or key in self._held
 
     def put(self, key: Hashable, arrays: Sequence[Array]) -> None:
-        """Keep copies of arrays, of any dtypes and shapes."""
+        """Keep copies of arrays, of any dtypes and shapes.  What the disk has no room for stays in
+        memory."""
+        kinds = tuple((x.dtype, x.shape) for x in arrays)
+        try:
+            size = self._write(arrays)
+        except OSError as error:
+            log.warning("%s: what a dispute needs stays in memory", error)
+            self._held[key] = [x.copy() for x in arrays]
+            return
+        # Of many steps the kinds are the same: they are kept once.
+        self._places[key] = self._end, self._kinds.setdefault(kinds, kinds)
+        self._end += size
+
+    def _write(self, arrays: Sequence[Array]) -> int:
         self._file.seek(self._end)
         size = 0
         for array in arrays:
@@ -54,10 +70,7 @@ class Shelf:
             self._file.write(bytes(-data.nbytes % ALIGN))
             size += data.nbytes + -data.nbytes % ALIGN
         self._file.flush()
-        kinds = tuple((x.dtype, x.shape) for x in arrays)
-        # Of many steps the kinds are the same: they are kept once.
-        self._places[key] = self._end, self._kinds.setdefault(kinds, kinds)
-        self._end += size
+        return size
 
     def get(self, key: Hashable) -> Array:
         """The one kept array, as ``all`` gives it."""
@@ -68,6 +81,8 @@ class Shelf:
 
         Raises LookupError if they are not there.
         """
+        if key in self._held:
+            return self._held[key]
         at, kinds = self._places[key]
         out = []
         for dtype, shape in kinds:

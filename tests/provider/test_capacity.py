@@ -130,7 +130,7 @@ def test_answers__of_long_work_to_many_challengers__are_in_time(
     truth = Truth(engine, e.constants, e.inputs, seed=e.seed, steps=of.steps)
     walkers = {n: Walker(of, address(n), place(of, n)) for n in range(1, count + 1)}
     table.wait_until(table.now + work)
-    for one in truth.answers([table.challenge_of(1)])[0]:
+    for one in truth.answer(table.challenge_of(1)):
         table.make(1, one, PROVIDER)
     asking = [w for n, w in walkers.items() if n % 2]
     for _ in range(60):
@@ -144,8 +144,10 @@ def test_answers__of_long_work_to_many_challengers__are_in_time(
         if table.moves == before and not waiting:
             break
         asking, ran = list(walkers.values()), 0
-        found = truth.answers(list(waiting.values()))
+        truth.prepare(list(waiting.values()))
         assert ran <= steps
+        computed, found = ran, [truth.answer(x) for x in waiting.values()]
+        assert ran == computed
         table.wait_until(table.now + work * ran // steps)
         for number, moves in zip(waiting, found, strict=True):
             for one in moves:

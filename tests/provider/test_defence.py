@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,10 +10,11 @@ from unittest.mock import Mock
 
 from protocol.chain.book import Book, JobRecord, Place
 from protocol.chain.demands import DemandRecord
-from protocol.chain.game_reverts import WrongTurn
+from protocol.chain.game_reverts import WrongNode
 from protocol.chain.refusal import Reverted
 from protocol.chain.seats import MOST_CLOSED, Seat
 from protocol.chain.state import Snapshot
+from protocol.chain.transactions import Result
 from protocol.spec.answers import Part
 from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.job import JobStatus
@@ -27,6 +29,7 @@ from provider.defence import (
     Supply,
     decide,
 )
+from provider.progress import Glance
 from tests.keepers.test_decide import record
 
 NOW = 100
@@ -106,28 +109,46 @@ class Truth:
     def ready(self, x: Challenge) -> bool:
         return x.step in self.computed
 
-    def answers(self, asked: Sequence[Challenge]) -> list[list[Move]]:
+    def prepare(self, asked: Sequence[Challenge]) -> None:
         if not all(self.ready(x) for x in asked):
             self.desk.compute("answers", self.claim)
             self.computed |= {x.step for x in asked}
-        return [[Reveal((x.step.to_bytes(32, "big"),))] for x in asked]
+
+    def answer(self, x: Challenge) -> list[Move]:
+        assert self.ready(x)
+        if x.step == BAD:
+            raise LookupError("a defect")
+        return [Reveal((x.step.to_bytes(32, "big"),))]
+
+
+BAD = 666
 
 
 class Desk:
-    """A defence whose computations are logged; ``meanwhile`` happens in the middle of the next."""
+    """A defence whose computations are logged; ``meanwhile`` happens in the middle of the next.
 
-    def __init__(self) -> None:
+    A call takes ``block`` seconds.  A challenge of ``hasty`` moves on just before the first call
+    with a move of it, in our face; of ``gone`` it has moved on since we looked.
+    """
+
+    def __init__(self, block: float = 0.0) -> None:
         self.log: list[tuple[str, bytes]] = []
         self.sent: list[list[int]] = []
+        self.calls: list[int] = []
         self.seats: dict[int, Seat] = {}
         self.meanwhile: list[Callable[[], object]] = []
-        self.refused: set[int] = set()
-        self.gas = 0
-        self.calls: list[int] = []
-        chain, sender = Mock(), Mock()
-        chain.contracts.game.play.side_effect = lambda claim, terms, moves: Mock(moves=moves)
-        sender.send.side_effect = self.send
-        self.defence = Defence(chain, sender, self.build, Mock(), Mock())
+        self.hasty: set[int] = set()
+        self.gone: set[int] = set()
+        self.now = 0.0
+        self.block = block
+        chain, self.sender = Mock(), Mock()
+        chain.contracts.game.move.side_effect = lambda claim, number, terms, move: number
+        chain.contracts.game.together.side_effect = lambda numbers: Mock(numbers=numbers)
+        self.sender.send.side_effect = self.send
+        self.sender.simulate.side_effect = self.simulate
+        self.defence = Defence(
+            chain, self.sender, self.build, Mock(), Mock(), clock=lambda: self.now
+        )
         self.defence.look = self.look  # type: ignore[method-assign]
 
     def look(self, at: Snapshot, book: Book) -> tuple[list[Seat], list[Ask]]:
@@ -140,24 +161,28 @@ class Desk:
         self.log.append((f"{what} done", claim))
 
     def build(self, job: JobRecord) -> Any:
-        claim = job.job
-        self.compute("build", claim)
-        return Truth(self, claim)
+        self.compute("build", job.job)
+        return Truth(self, job.job)
+
+    def simulate(self, call: Any) -> None:
+        if self.gone & set(call.numbers):
+            raise WrongNode("play", {})
 
     def send(self, call: Any, already: Callable[[Reverted], bool] | None = None) -> Any:
-        numbers = [number for number, _ in call.moves]
-        refusal = WrongTurn("play", {})
-        refusal.gas = self.gas
-        self.calls.append(len(numbers))
-        if self.refused & set(numbers):
-            if already is not None and already(refusal):
-                del self.seats[numbers[0]]
-                return Mock()
-            raise refusal
-        self.sent.append(numbers)
-        for number in numbers:
+        self.simulate(call)
+        self.now += self.block
+        self.calls.append(len(call.numbers))
+        for number in call.numbers:
+            if number in self.hasty:
+                self.hasty.discard(number)
+                self.gone.add(number)
+                refusal = WrongNode("play", {})
+                refusal.gas = 10**6
+                raise refusal
+        self.sent.append(list(call.numbers))
+        for number in call.numbers:
             del self.seats[number]
-        return Mock()
+        return Mock(result=Result.MINED)
 
     def ask(self, number: int, claim: bytes, step: int = 0, wait: Wait = Wait.REVEAL) -> None:
         asked = seat(number, wait, 10**6, claim, step, since=number)
@@ -173,37 +198,53 @@ def test_stand__many_challenges_of_a_claim__are_computed_once_and_sent_in_bounde
     for number in range(1, 201):
         desk.ask(number, HERE, step=number)
     desk.stand()
-    assert desk.log == [
-        ("build", HERE), ("build done", HERE), ("answers", HERE), ("answers done", HERE),
-    ]  # fmt: skip
+    assert [what for what, _ in desk.log] == ["build", "build done", "answers", "answers done"]
     assert [len(numbers) for numbers in desk.sent] == [MOST_MOVES] * 3 + [200 - 3 * MOST_MOVES]
 
 
-def test_stand__somebody_was_faster_with_one_move__the_others_are_made_in_few_calls() -> None:
-    desk = Desk()
-    for number in range(1, 33):
-        desk.ask(number, HERE)
-    desk.refused = {7}
+def test_stand__many_claims_at_once__are_opened_in_one_call() -> None:
+    """A call takes a block: of claims of little work many have to be opened within a few."""
+    desk = Desk(block=12.0)
+    for number in range(1, 41):
+        desk.ask(number, bytes([number]) * 32, wait=Wait.OPENING)
     desk.stand()
-    made = [n for numbers in desk.sent for n in numbers]
-    assert sorted(made) == [n for n in range(1, 33) if n != 7]
-    assert desk.calls == [32, 16, 8, 4, 4, 2, 2, 1, 1, 8, 16]
+    assert desk.calls == [40]
 
 
-def test_stand__a_call_failed_on_chain__fewer_moves_travel_together_for_a_while() -> None:
+def test_stand__some_challenges_have_moved_on__the_others_are_answered_in_the_next_call() -> None:
     desk = Desk()
     for number in range(1, 65):
         desk.ask(number, HERE)
-    desk.refused, desk.gas = {8, 64}, 10**6
+    desk.gone = {7, 40}
     desk.stand()
-    made = [n for numbers in desk.sent for n in numbers]
-    assert made == [n for n in range(1, 65) if n not in (8, 64)]
-    assert desk.calls == [64] + [8] + [1] * 8 + [8] * 7 + [1] * 8
-    desk.calls.clear()
-    for number in range(101, 301):
+    assert desk.sent == [[n for n in range(1, 65) if n not in (7, 40)]]
+    assert desk.calls == [62]
+
+
+def test_stand__challenges_move_on_in_our_face__each_costs_one_call_and_then_waits_alone() -> None:
+    desk = Desk(block=12.0)
+    for number in range(1, 65):
         desk.ask(number, HERE)
+    hasty = set(range(4, 65, 8))
+    desk.hasty = set(hasty)
     desk.stand()
-    assert max(desk.calls) == MOST_MOVES
+    assert desk.sent == [[n for n in range(1, 65) if n not in hasty]]
+    assert desk.calls == [64, 63, 62, 61, 60, 59, 58, 57, 56]
+    desk.sent.clear()
+    desk.gone.clear()
+    desk.ask(100, HERE)
+    desk.ask(4, HERE)
+    desk.stand()
+    assert desk.sent[:2] == [[100], [4]]
+
+
+def test_stand__one_answer_fails__the_others_are_made() -> None:
+    desk = Desk()
+    desk.ask(1, HERE)
+    desk.ask(2, HERE, step=BAD)
+    desk.ask(3, HERE, step=5)
+    desk.stand()
+    assert sorted(n for numbers in desk.sent for n in numbers) == [1, 3]
 
 
 def test_stand__asked_in_the_middle_of_a_computation__only_what_needs_none_is_answered() -> None:
@@ -228,7 +269,7 @@ def test_stand__asked_in_the_middle_of_a_computation__only_what_needs_none_is_an
     assert not desk.seats
 
 
-def test_stand__opening_is_due_in_the_middle_of_answers__is_made_at_once() -> None:
+def test_stand__opening_is_due_in_the_middle_of_answers__is_built_at_once() -> None:
     desk = Desk()
     desk.ask(1, HERE)
     desk.stand()
@@ -236,6 +277,7 @@ def test_stand__opening_is_due_in_the_middle_of_answers__is_made_at_once() -> No
 
     def opening() -> None:
         desk.ask(3, THERE, wait=Wait.OPENING)
+        desk.stand()
         desk.stand()
         assert sorted(desk.seats) == [2]
 
@@ -274,3 +316,23 @@ def test_stand__trace_cannot_be_built__the_other_claim_is_answered_first() -> No
     desk.ask(2, THERE)
     desk.stand()
     assert desk.sent == [[2], [1]]
+
+
+def test_glance__cheap_questions_without_end__a_computation_takes_at_most_twice_as_long() -> None:
+    desk = Desk(block=2.0)
+    desk.ask(1, HERE)
+    desk.stand()
+    glance = Glance(threading.Event(), desk.stand, lambda: desk.now)
+    numbers = iter(range(1000, 9999))
+
+    def computing() -> None:
+        for _ in range(120):
+            desk.now += 0.5
+            desk.ask(next(numbers), HERE)
+            glance(0, None)
+
+    desk.meanwhile = [computing]
+    desk.ask(2, HERE, step=1)
+    began = desk.now
+    desk.stand()
+    assert 60 < desk.now - began <= 2 * 60 + 10

@@ -318,3 +318,21 @@ def test_cycle__crowd_of_false_challengers__is_answered_by_few_runs_and_closed(
         dispute = agent.history.sync(agent.chain.snapshot()).disputes[claim]
         assert dispute.fall is None
         assert [x.outcome for x in dispute.challenges] == [Outcome.DEFEATED] * len(walkers), lines
+
+
+def test_cycle__data_is_in_the_cache__nobody_that_the_client_names_is_dialled(
+    staffed: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dead addresses cost seconds each, of the clock in which the claim has to be opened."""
+    with provider(staffed, tmp_path) as (agent, lines), stranger(staffed) as other:
+        record = committed(staffed, agent)
+        dialled: list[str] = []
+        monkeypatch.setattr(agent.store, "_dial", dialled.append)
+        challenge(other, record)
+        agent.cycle()
+        dispute = agent.history.sync(agent.chain.snapshot()).disputes[claim_of(record)]
+        assert dispute.opened is not None, lines
+        assert dialled == []
+        agent.cache.discard("program", record.terms.task.program_root, "the test wants it gone")
+        agent._fetcher.data(record)
+        assert dialled

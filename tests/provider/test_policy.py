@@ -26,7 +26,15 @@ from protocol.spec.types import (
     Template,
     View,
 )
-from protocol.spec.workload import STEP_BYTES, TENSORS, Rate, Work, peak_memory, work_of
+from protocol.spec.workload import (
+    DESCRIPTOR,
+    STEP_BYTES,
+    TENSORS,
+    Rate,
+    Work,
+    peak_memory,
+    work_of,
+)
 from provider.policy import (
     Duty,
     Rules,
@@ -113,7 +121,7 @@ def test_judge_program__time_without_trace_fits__is_refused_for_the_trace() -> N
 
 
 def test_judge_duties__all_results_challenged_at_once__answers_stay_within_every_clock() -> None:
-    long, short = Duty(10.0, 1000), Duty(1.0, 100)
+    long, short = Duty(10.0, 1000, 99), Duty(1.0, 100, 99)
     assert judge_duties(long, [long] * 9, RULES) is None
     assert "of 10 unsettled results could take 1100 s, the shortest" in (
         judge_duties(long, [long] * 10, RULES) or ""
@@ -122,6 +130,13 @@ def test_judge_duties__all_results_challenged_at_once__answers_stay_within_every
     assert "is 100 s" in (judge_duties(short, [long], RULES) or "")
     assert judge_duties(short, [short] * 9, RULES) is None
     assert judge_duties(long, [long] * 10, replace(RULES, margin=1.0)) is None
+
+
+def test_judge_duties__nothing_that_is_under_way__makes_an_opening_late() -> None:
+    long, short = Duty(10.0, 9000, 9000), Duty(1.0, 9000, 20)
+    assert judge_duties(long, [short], RULES) is None
+    for new, other in ((replace(long, seconds=10.1), short), (short, replace(long, seconds=10.1))):
+        assert "has to be opened within 20 s" in (judge_duties(new, [other], RULES) or "")
 
 
 def test_work_of__steps__are_all_traced_states_and_results() -> None:
@@ -133,9 +148,16 @@ def test_work_of__steps__are_all_traced_states_and_results() -> None:
         for t in (program.templates[n.template] for n in program.phases[0].instances)
     )
     assert (one.traced, two.traced) == (2 * states + results, 3 * states + 2 * results)
+    mlp = examples.mlp().program
+    given = sum(d.nbytes for d in (*mlp.constants, *mlp.inputs))
+    assert work_of(mlp).traced - given == 2 * sum(s.tensor.nbytes for s in mlp.states) + sum(
+        mlp.templates[n.template].count * mlp.templates[n.template].dtype.size
+        for n in mlp.phases[0].instances
+    )
     rate = Rate(1e15, 1e15, 1e15, 1e15, traced=1000.0)
     assert rate.trace_seconds(two) == pytest.approx(two.traced / 1000, rel=1e-6)
-    assert two.tensors == 3 * len(program.states) + 2 * len(program.phases[0].instances)
+    tensors = 3 * len(program.states) + 2 * len(program.phases[0].instances)
+    assert two.tensors == tensors + DESCRIPTOR * len(program.templates)
     rate = Rate(1e15, 1e15, 1000.0, 1e15, traced=1e15)
     calls = two.operations + two.tensors / TENSORS
     assert rate.trace_seconds(two) == pytest.approx(calls / 1000, rel=1e-6)
