@@ -26,7 +26,7 @@ from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call, short
 from protocol.chain.court_reverts import NotOpen
 from protocol.chain.demands import DemandRecord
-from protocol.chain.errors import GasTooHigh, NodeRefused, TransactionFailed
+from protocol.chain.errors import ChainError, GasTooHigh, NodeRefused, TransactionFailed
 from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
 from protocol.chain.refusal import Reverted
 from protocol.chain.reverts import WrongClaim
@@ -45,6 +45,9 @@ from provider.progress import GLANCE_SECONDS
 
 MOST_MOVES: Final = 64
 """Moves in one transaction: below eight million gas and 96 KiB."""
+
+MOST_CALLS: Final = 8
+"""Calls on their way at once: they fill some blocks."""
 
 FAILURES: Final = (
     Reverted, TransactionFailed, NodeRefused, GasTooHigh, StorageError, EngineError, ProgramError,
@@ -337,16 +340,13 @@ class Defence:
             replies += self._owed(action, seats) if seats else []
         # A challenge that moved on in the face of our call may do so again: it waits for itself.
         rest = sorted(replies, key=lambda r: r.key in self._hasty)
-        done = set[Key]()
-        while rest:
-            size = 1
-            while size < len(rest) and rest[size].key not in self._hasty and (
-                sum(len(r.moves) for r in rest[: size + 1]) <= MOST_MOVES
-            ):  # fmt: skip
-                size += 1
-            done |= self._play(rest[:size])
-            rest = rest[size:]
-        return done
+        batches: list[list[Reply]] = []
+        for reply in rest:
+            size = sum(len(r.moves) for r in batches[-1]) if batches else MOST_MOVES
+            if reply.key in self._hasty or size + len(reply.moves) > MOST_MOVES:
+                batches.append([])
+            batches[-1].append(reply)
+        return self._play(batches)
 
     def _owed(self, action: Answer, seats: Sequence[Seat]) -> list[Reply]:
         """What is owed to challenges of one claim."""
@@ -373,29 +373,41 @@ class Defence:
             [game.move(r.claim, r.number, r.job.terms, m) for r in replies for m in r.moves]
         )
 
-    def _play(self, replies: Sequence[Reply]) -> set[Key]:
-        """Make moves in one transaction, but for those that are refused: somebody was faster, or
-        the challenge has moved on.  The challenges of those that were made."""
-        first, alone = replies[0], len(replies) == 1
-        call = self._call(replies)
-        try:
-            outcome = self.sender.send(call, already=_done if alone else None)
-            self._said(first.job, call.what, outcome)
-            return {r.key for r in replies} if outcome.result is Result.MINED else set()
-        except (Reverted, GasTooHigh) as refusal:
-            if alone:
+    def _play(self, batches: list[list[Reply]]) -> set[Key]:
+        """Make the moves of each batch in one transaction, but for those that are refused: somebody
+        was faster, or the challenge has moved on.  The challenges of those that were made."""
+        done = set[Key]()
+        while batches:
+            now, batches = batches[:MOST_CALLS], batches[MOST_CALLS:]
+            calls = [self._call(replies) for replies in now]
+            try:
+                ends = self.sender.send_all(calls)
+            except FAILURES as error:
+                first = now[0][0]
+                self._once(first.claim, f"job {short(first.job.job)} not defended: {error}")
+                return done
+            for replies, call, end in zip(now, calls, ends, strict=True):
+                if isinstance(end, ChainError):
+                    batches = self._refused(replies, end) + batches
+                elif end.result is Result.MINED:
+                    self._said(replies[0].job, call.what, end)
+                    done |= {r.key for r in replies}
+        return done
+
+    def _refused(self, replies: list[Reply], refusal: ChainError) -> list[list[Reply]]:
+        """What is still to be made of a batch that was not."""
+        first = replies[0]
+        if len(replies) == 1:
+            if not (isinstance(refusal, Reverted) and _done(refusal)):
                 self._once(first.claim, f"job {short(first.job.job)}: not answered: {refusal}")
-                return set()
-            stand = [r for r in replies if self._stands(r)]
-            if isinstance(refusal, Reverted) and refusal.gas:
-                self._hasty |= {r.key for r in replies} - {r.key for r in stand}
-            if len(stand) == len(replies):
-                half = len(replies) // 2
-                return self._play(replies[:half]) | self._play(replies[half:])
-            return self._play(stand) if stand else set()
-        except FAILURES as error:
-            self._once(first.claim, f"job {short(first.job.job)} not defended: {error}")
-            return set()
+            return []
+        stand = [r for r in replies if self._stands(r)]
+        if isinstance(refusal, Reverted) and refusal.gas:
+            self._hasty |= {r.key for r in replies} - {r.key for r in stand}
+        if len(stand) < len(replies):
+            return [stand] if stand else []
+        half = len(replies) // 2
+        return [replies[:half], replies[half:]]
 
     def _stands(self, reply: Reply) -> bool:
         try:

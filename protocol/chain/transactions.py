@@ -13,10 +13,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from protocol.chain.chain import Chain, hex_bytes, quantity
 from protocol.chain.contracts import Call
@@ -24,6 +25,7 @@ from protocol.chain.deployment import checksum
 from protocol.chain.errors import (
     AlreadyKnown,
     BlockUnavailable,
+    ChainError,
     GasTooHigh,
     InsufficientFunds,
     NodeRefused,
@@ -41,6 +43,7 @@ from protocol.chain.wallet import Wallet
 
 log: Final = logging.getLogger("assay.chain")
 
+T = TypeVar("T")
 NOBODY: Final = bytes(20)
 Already = Callable[[Reverted], bool]
 """Says of a refusal whether it means that somebody did the same before."""
@@ -201,6 +204,49 @@ class Sender:
                 log.info("%s: already done", call.what)
                 return Outcome(Result.ALREADY_DONE, call)
 
+    def send_all(self, calls: Sequence[Call]) -> list[Outcome | ChainError]:
+        """Sends calls that do not depend on one another, without waiting for one to be mined before
+        the next: how each ended, or why it did not.
+
+        Raises as ``send`` for what concerns all of them.
+        """
+        if len(calls) == 1 or self.wallet is None:
+            return [self._tried(partial(self.send, call)) for call in calls]
+        with self._lock:
+            deadline = self._clock() + self._config.give_up_seconds
+            nonce = self._free_nonce(deadline)
+            flights: list[_Flight | ChainError] = []
+            for call in calls:
+                taken = sum(isinstance(flight, _Flight) for flight in flights)
+                flights.append(self._tried(partial(self._launch, call, nonce + taken)))
+            return [
+                self._tried(partial(self._landed, call, flight, deadline))
+                if isinstance(flight, _Flight)
+                else flight
+                for call, flight in zip(calls, flights, strict=True)
+            ]
+
+    def _launch(self, call: Call, nonce: int) -> _Flight:
+        quote = self.quote(call)
+        flight = _Flight(nonce, self._gas(quote), quote.fees)
+        self._broadcast(call, flight)
+        return flight
+
+    def _landed(self, call: Call, flight: _Flight, deadline: float) -> Outcome:
+        return self._outcome(call, self._wait(call, flight, deadline))
+
+    def _gas(self, quote: Quote) -> int:
+        return min(
+            quote.gas * (100 + self._config.gas_margin_percent) // 100, self._config.max_gas
+        )
+
+    @staticmethod
+    def _tried(act: Callable[[], T]) -> T | ChainError:
+        try:
+            return act()
+        except (Reverted, GasTooHigh, TransactionFailed, NonceTooLow) as error:
+            return error
+
     def _send(self, call: Call, done: Done | None, max_cost: int | None) -> Outcome:
         deadline = self._clock() + self._config.give_up_seconds
         while True:
@@ -222,8 +268,7 @@ class Sender:
                     f"{call.what} costs {quote.cost} wei now; it is worth {max_cost}: wait until "
                     f"gas is cheaper"
                 )
-            gas = min(quote.gas * (100 + self._config.gas_margin_percent) // 100,
-                      self._config.max_gas)  # fmt: skip
+            gas = self._gas(quote)
             wanted = gas * quote.fees.most + call.value
             if self._rpc.number("eth_getBalance", checksum(self.address), "pending") < wanted:
                 raise self._poor(call, wanted)

@@ -144,7 +144,7 @@ class Desk:
         chain, self.sender = Mock(), Mock()
         chain.contracts.game.move.side_effect = lambda claim, number, terms, move: number
         chain.contracts.game.together.side_effect = lambda numbers: Mock(numbers=numbers)
-        self.sender.send.side_effect = self.send
+        self.sender.send_all.side_effect = self.send_all
         self.sender.simulate.side_effect = self.simulate
         self.defence = Defence(
             chain, self.sender, self.build, Mock(), Mock(), clock=lambda: self.now
@@ -168,9 +168,19 @@ class Desk:
         if self.gone & set(call.numbers):
             raise WrongNode("play", {})
 
-    def send(self, call: Any, already: Callable[[Reverted], bool] | None = None) -> Any:
+    def send_all(self, calls: Sequence[Any]) -> list[Any]:
+        ends: list[Any] = []
+        before = len(self.calls)
+        for call in calls:
+            try:
+                ends.append(self.send(call))
+            except Reverted as refusal:
+                ends.append(refusal)
+        self.now += self.block if len(self.calls) > before else 0.0
+        return ends
+
+    def send(self, call: Any) -> Any:
         self.simulate(call)
-        self.now += self.block
         self.calls.append(len(call.numbers))
         for number in call.numbers:
             if number in self.hasty:
@@ -200,6 +210,16 @@ def test_stand__many_challenges_of_a_claim__are_computed_once_and_sent_in_bounde
     desk.stand()
     assert [what for what, _ in desk.log] == ["build", "build done", "answers", "answers done"]
     assert [len(numbers) for numbers in desk.sent] == [MOST_MOVES] * 3 + [200 - 3 * MOST_MOVES]
+
+
+def test_stand__1500_challengers_at_once__are_answered_in_a_few_blocks() -> None:
+    desk = Desk(block=12.0)
+    for number in range(1, 1501):
+        desk.ask(number, HERE)
+    desk.stand()
+    assert len(desk.calls) == 24
+    assert desk.now == 12.0 * 3
+    assert not desk.seats
 
 
 def test_stand__many_claims_at_once__are_opened_in_one_call() -> None:
