@@ -16,6 +16,7 @@ from provider.policy import Duty, Rules, judge_duties, judge_program, judge_tabl
 Fetch = Callable[[JobRecord], tuple[Program, tuple[int, ...]]]
 """The program of a job that was taken, and its steps; from the cache, where it is held."""
 
+
 class Unsuitable(AssayError):
     """A program is legal, and not for this provider."""
 

@@ -243,7 +243,7 @@ class Defence:
 
     def cycle(self, at: Snapshot, book: Book) -> bool:
         """Answer what is due; whether anything was done.  What is at hand is sent, of all claims
-        together; then something is computed, for the next look to send: somebody who demands data
+        together; then, for a while, what is not is computed and sent: somebody who demands data
         without end keeps no computation from beginning.  Of the demands it answers one: whatever
         came meanwhile is looked at before the next.
 
@@ -292,9 +292,8 @@ class Defence:
             self.say(line)
 
     def _truth(self, job: JobRecord, claim: bytes) -> Truth:
-        if self.truths.has(claim):
-            return self.truths.of(claim, lambda: self._build(job))
-        self.say(f"job {short(job.job)} is disputed: building the trace of its run")
+        if not self.truths.has(claim):
+            self.say(f"job {short(job.job)} is disputed: building the trace of its run")
         return self.truths.of(claim, lambda: self._build(job))
 
     # --- computing -------------------------------------------------------------------------------
