@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
 from typing import IO
 
 from protocol.spec.errors import AssayError
@@ -21,6 +22,11 @@ MNEMONIC = "test test test test test test test test test test test junk"
 """The public development phrase; its accounts hold nothing on any real chain."""
 
 CHAIN_ID = 31337
+STATES = 128
+"""Blocks whose state Anvil keeps, in memory: as many as a full node of a public chain does (Geth's
+default).  Without a bound it writes older ones to a folder of the user's home that it never
+empties."""
+
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 _LISTENING = re.compile(r"Listening on (?P<host>[0-9.]+):(?P<port>[0-9]+)")
@@ -111,9 +117,11 @@ def anvil(*options: str, port: int = 0, chain_id: int = CHAIN_ID) -> Iterator[Ev
     Raises NodeFailed when it does not listen in time, ToolMissing when it is not installed.
     """
     command: list[str | Path] = [tools.anvil(), "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--chain-id", str(chain_id), "--mnemonic", MNEMONIC, *options]
-    with _running("anvil", command) as node:
-        yield node
+    command += ["--chain-id", str(chain_id), "--mnemonic", MNEMONIC]
+    with TemporaryDirectory(prefix="assay-anvil-") as folder:
+        command += ["--prune-history", str(STATES), "--cache-path", folder, *options]
+        with _running("anvil", command) as node:
+            yield node
 
 
 @contextmanager

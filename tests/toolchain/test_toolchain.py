@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tempfile
 import tomllib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from protocol.chain.rpc import Rpc
 from scripts import brownie_project, config, evm, tools
 
 SAMPLE = Path(__file__).parent / "sample"
@@ -71,6 +73,22 @@ def sample_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = (tools.ROOT / name).read_text()
         (root / name).write_text(text.replace("scripts/toolchain", str(tools.TOOLCHAIN)))
     return root
+
+
+def test_anvil__more_blocks_than_it_keeps_states__leaves_nothing_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("home", "tmp"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    with evm.anvil() as node, closing(Rpc(node.url)) as rpc:
+        # By default it writes states to disk from the 500th block on.
+        rpc.call("anvil_mine", hex(600))
+        assert int(rpc.call("eth_blockNumber"), 16) == 600
+        assert int(rpc.call("eth_getBalance", "0x" + "00" * 20, hex(601 - evm.STATES)), 16) == 0
+        assert not [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert not [file for file in tmp_path.rglob("*") if file.parent != tmp_path]
 
 
 def test_solc__version__is_the_pinned_one() -> None:
