@@ -116,7 +116,7 @@ class Supply:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is owed to one challenge."""
+    """What is owed to one challenge; each move tells one event."""
 
     job: JobRecord
     claim: bytes
@@ -197,7 +197,6 @@ class Defence:
         self._holdings: dict[bytes, Answerer] = {}
         self._fetching: set[bytes] = set()
         self._rests: dict[Matter, float] = {}
-        self._hasty: set[Key] = set()
         self._opening = False
         self._busy = False
         self._last: dict[bytes, str] = {}
@@ -225,7 +224,6 @@ class Defence:
         claims = [claim for claim, _ in places]
         self.truths.keep_only(claims)
         self._rests = {key: until for key, until in self._rests.items() if key[1] in jobs}
-        self._hasty = {key for key in self._hasty if key[0] in jobs}
         self._last = {claim: line for claim, line in self._last.items() if claim in jobs}
         found = self.chain.turns_of(places, at)
         seats = [
@@ -337,12 +335,10 @@ class Defence:
         for action in answers:
             seats = [s for s in self._ready(action) if (s.claim, s.number) not in but]
             replies += self._owed(action, seats) if seats else []
-        # A challenge that moved on in the face of our call may do so again: it waits for itself.
-        rest = sorted(replies, key=lambda r: r.key in self._hasty)
         batches: list[list[Reply]] = []
-        for reply in rest:
+        for reply in replies:
             size = sum(len(r.moves) for r in batches[-1]) if batches else MOST_MOVES
-            if reply.key in self._hasty or size + len(reply.moves) > MOST_MOVES:
+            if size + len(reply.moves) > MOST_MOVES:
                 batches.append([])
             batches[-1].append(reply)
         return self._play(batches)
@@ -369,12 +365,13 @@ class Defence:
     def _call(self, replies: Sequence[Reply]) -> Call:
         game = self.chain.contracts.game
         return game.together(
-            [game.move(r.claim, r.number, r.job.terms, m) for r in replies for m in r.moves]
+            [game.move(r.claim, r.number, r.job.terms, m) for r in replies for m in r.moves],
+            every=False,
         )
 
     def _play(self, batches: list[list[Reply]]) -> set[Key]:
         """Make the moves of each batch in one transaction, but for those that are refused: somebody
-        was faster, or the challenge has moved on.  The challenges of those that were made."""
+        was faster, or the challenge has moved on.  The challenges of what was sent."""
         done = set[Key]()
         while batches:
             now, batches = batches[:MOST_CALLS], batches[MOST_CALLS:]
@@ -389,7 +386,9 @@ class Defence:
                 if isinstance(end, ChainError):
                     batches = self._refused(replies, end) + batches
                 elif end.result is Result.MINED:
-                    self._said(replies[0].job, call.what, end)
+                    made, moves = len(end.logs), sum(len(r.moves) for r in replies)
+                    faster = f", {made} of {moves} moves: others were faster" * (made < moves)
+                    self._said(replies[0].job, call.what + faster, end)
                     done |= {r.key for r in replies}
         return done
 
@@ -401,8 +400,6 @@ class Defence:
                 self._once(first.claim, f"job {short(first.job.job)}: not answered: {refusal}")
             return []
         stand = [r for r in replies if self._stands(r)]
-        if isinstance(refusal, Reverted) and refusal.gas:
-            self._hasty |= {r.key for r in replies} - {r.key for r in stand}
         if len(stand) < len(replies):
             return [stand] if stand else []
         half = len(replies) // 2

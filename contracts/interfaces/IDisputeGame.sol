@@ -305,6 +305,7 @@ interface IDisputeGame is IJudge, ICredits {
     /// `ClaimEnded`. Reverts: `NotCourt`.
     function end(ClaimId claimId, Deal calldata deal) external returns (Payout[] memory payouts);
 
-    /// @notice Several moves in one call, in order; all or nothing. Emits what they emit.
-    function play(bytes[] calldata moves) external;
+    /// @notice Several moves in one call, in order: `all` or nothing; else what is refused is left
+    /// out, so that nobody who moves first stops the others. Emits what they emit.
+    function play(bytes[] calldata moves, bool all) external;
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from eth_abi import decode, encode
@@ -34,12 +34,17 @@ PROOFS: Final[Mapping[type, str]] = {**ABI, **ANSWER_ABI, **CASE_ABI}
 
 @dataclass(frozen=True)
 class Call:
-    """A transaction to be: receiver, calldata, wei, and what it does in words."""
+    """A transaction to be: receiver, calldata, wei, and what it does in words.
+
+    ``sent`` is the calldata that travels where it is not ``data``, with which the call is tried and
+    its gas estimated: a call that may leave something out succeeds with too little gas as well.
+    """
 
     to: bytes
     data: bytes
     value: int
     what: str
+    sent: bytes = b""
 
 
 def short(value: bytes) -> str:
@@ -332,13 +337,16 @@ class Game(Money):
         """
         return self.together([self.move(claim, number, terms, move) for number, move in moves])
 
-    def together(self, calls: Sequence[Call]) -> Call:
-        """The call that makes others of this contract that bring no wei, in order: all or none."""
+    def together(self, calls: Sequence[Call], *, every: bool = True) -> Call:
+        """The call that makes others of this contract that bring no wei, in order: ``every`` one or
+        none; else, when it is mined, those that are not refused by then."""
         if len(calls) == 1:
             return calls[0]
         functions, places = zip(*(call.what.partition(" in ")[::2] for call in calls), strict=True)
         what = f"{', '.join(dict.fromkeys(functions))} in {', '.join(dict.fromkeys(places))}"
-        return self._call(what, "play", [call.data for call in calls])
+        moves = [call.data for call in calls]
+        call = self._call(what, "play", moves, True)
+        return call if every else replace(call, sent=self.abi.encode("play", moves, False))
 
 
 class Court(Money):

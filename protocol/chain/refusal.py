@@ -10,8 +10,7 @@ from protocol.chain.errors import ChainError
 
 
 class Reverted(ChainError):
-    """A contract refused a call.  ``values`` are what the refusal carries, by name; ``gas`` is what
-    it cost when it was mined, 0 if it was not sent."""
+    """A contract refused a call.  ``values`` are what the refusal carries, by name."""
 
     KINDS: ClassVar[Mapping[str, type[IntEnum]]] = {}
     """Values that are numbers of an enumeration, by name."""
@@ -19,7 +18,6 @@ class Reverted(ChainError):
     def __init__(self, call: str, values: Mapping[str, Any]) -> None:
         self.call = call
         self.values = dict(values)
-        self.gas = 0
         parts = ", ".join(f"{name} {self.words(name, v)}" for name, v in values.items())
         kind = type(self).__name__
         advice = f": {type(self).__doc__}" if type(self).__doc__ else ""

@@ -320,7 +320,7 @@ class Sender:
                 "chainId": self.chain.chain_id,
                 "nonce": flight.nonce,
                 "to": checksum(call.to),
-                "data": "0x" + call.data.hex(),
+                "data": "0x" + (call.sent or call.data).hex(),
                 "value": call.value,
                 "gas": flight.gas,
                 **flight.fees.fields(),
@@ -406,11 +406,7 @@ class Sender:
         paid = gas * quantity(price) if price is not None else 0
         if quantity(receipt.get("status", "0x1")) == 0:
             # The state after its block tells why, as a rule: somebody came first.
-            try:
-                self.simulate(call, hex(block))
-            except Reverted as refusal:
-                refusal.gas = gas
-                raise
+            self.simulate(call, hex(block))
             raise TransactionFailed(
                 f"{call.what} was mined in block {block} and failed with {gas} gas "
                 f"(0x{tx.hex()}): it would succeed now, so try again"

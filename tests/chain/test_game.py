@@ -9,7 +9,7 @@ import pytest
 from protocol.chain.abi import interface
 from protocol.chain.book import HistoryBroken
 from protocol.chain.chain import Chain, Read
-from protocol.chain.contracts import Game, encoded, terms_values
+from protocol.chain.contracts import Call, Game, encoded, terms_values
 from protocol.chain.disputes import (
     BlockRevealed,
     Challenged,
@@ -32,7 +32,7 @@ from protocol.spec.dispute import CLOSE_GAS, Outcome, Wait, native_bond
 from protocol.spec.job import PRICE_FACTOR, TRACE_FACTOR, Fault, JobStatus
 from protocol.spec.limits import GWEI
 from protocol.spec.proofs import ProgramPart, TableProof
-from protocol.spec.strategy import Enter, Move, Point, Reveal
+from protocol.spec.strategy import Enter, Move, OpenStep, Point, Reveal
 from protocol.spec.trace import Tree
 from tests.actors import liars
 from tests.chain.duel import Duel
@@ -216,6 +216,54 @@ def test_together__late_challenger_and_silent_provider__go_in_one_call(fresh_gam
     assert record.over
 
 
+@pytest.mark.parametrize("every", [True, False])
+def test_together__one_is_copied_just_before__the_others_are_made_unless_every_one_is_wanted(
+    fresh_game: World, monkeypatch: pytest.MonkeyPatch, every: bool
+) -> None:
+    world = fresh_game
+    duel = liar(world)
+    roles = dict(enumerate((KEEPER, STRANGER, KEEPER), start=1))
+    assert [duel.challenge(role) for role in roles.values()] == list(roles)
+    for number, role in roles.items():
+        while duel.challenge_of(number).wait is not Wait.REVEAL:
+            duel.turn(number, role)
+    game, provider = world.chain.contracts.game, world.senders[PROVIDER]
+    moves = [game.move(duel.claim, n, duel.terms, m) for n in roles for m in duel.moves(n)[1]]
+    assert len(moves) == 3
+    real = provider._broadcast
+
+    def behind(call: Call, flight: Any) -> None:
+        world.send(STRANGER, moves[1])
+        real(call, flight)
+
+    monkeypatch.setattr(provider, "_broadcast", behind)
+    call = game.together(moves, every=every)
+    waits = {n: Wait.CHALLENGER for n in roles}
+    if every:
+        with pytest.raises(WrongTurn, match="got CHALLENGER, wanted REVEAL"):
+            provider.send(call)
+        waits = {1: Wait.REVEAL, 2: Wait.CHALLENGER, 3: Wait.REVEAL}
+    else:
+        assert len(provider.send(call).logs) == 2
+    assert {n: duel.challenge_of(n).wait for n in roles} == waits
+    agree(duel)
+
+
+def test_together__not_every_one__is_tried_as_if_every_one_were_wanted(fresh_game: World) -> None:
+    """Gas with which all moves of a call fail is enough for the call."""
+    world = fresh_game
+    duel = liar(world)
+    number = duel.challenge()
+    game, provider = world.chain.contracts.game, world.senders[PROVIDER]
+    opening, step = duel.moves(number)[1][0], OpenStep(4, (bytes(32),))
+    first, second = (game.move(duel.claim, number, duel.terms, m) for m in (opening, step))
+    with pytest.raises(WrongTurn, match="got OPENING, wanted STEP"):
+        provider.send(game.together([second, first], every=False))
+    outcome = provider.send(game.together([first, second], every=False))
+    assert len(outcome.logs) == 2
+    agree(duel)
+
+
 def test_answer__given_before__is_refused_as_anothers_turn(fresh_game: World) -> None:
     world = fresh_game
     duel = liar(world)
@@ -346,8 +394,8 @@ def test_play__several_moves__carry_their_calls_in_order(world: World) -> None:
     moves: list[tuple[int, Move]]
     moves = [(2, Reveal((b"\1" * 32,))), (2, Enter(Tree.OUTPUTS, proof)), (1, Point(0, 0, CLAIM))]
     call = GAME.play(CLAIM, terms, moves)
-    name, (inner,) = GAME.abi.decode_input(call.data)
-    assert name == "play"
+    name, (inner, every) = GAME.abi.decode_input(call.data)
+    assert (name, every) == ("play", True)
     decoded = [GAME.abi.decode_input(data) for data in inner]
     assert [part[0] for part in decoded] == ["reveal", "enter", "point"]
     assert [part[1][1] for part in decoded] == [2, 2, 1]

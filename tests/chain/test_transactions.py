@@ -118,7 +118,6 @@ def test_send__refused__raises_before_anything_is_spent(
     before = nonce(world, STRANGER)
     with pytest.raises(NotRegistered) as caught:
         world.send(STRANGER, world.chain.contracts.registry.stake(0, 1))
-    assert caught.value.gas == 0
     assert caught.value.values["provider"] == "0x" + world.address(STRANGER).hex()
     with pytest.raises(ERC20InsufficientBalance):
         world.send(KEEPER, world.chain.contracts.token.transfer(b"\1" * 20, 1))
@@ -405,9 +404,8 @@ def test_send__fails_in_its_block__raises_the_contracts_reason(
     monkeypatch.setattr(rival, "simulate", hopeful)
     monkeypatch.setattr(rival, "quote", lambda call, block: Quote(200_000, rival.fees()))
     before = nonce(world, RIVAL)
-    with pytest.raises(WrongStatus, match="got ACCEPTED, wanted OPEN") as caught:
+    with pytest.raises(WrongStatus, match="got ACCEPTED, wanted OPEN"):
         rival.send(accept)
-    assert 21_000 < caught.value.gas < 200_000
     assert nonce(world, RIVAL) == before + 1
     assert job
 
@@ -475,14 +473,13 @@ def test_send_all__one_is_refused__the_others_are_mined_and_leave_no_gap(
     ]
     first, refusal, last = sender(world).send_all(calls)
     assert isinstance(refusal, ERC20InsufficientBalance)
-    assert refusal.gas == 0
     for one in (first, last):
         assert not isinstance(one, ChainError)
         assert one.result is Result.MINED
     assert nonce(world, KEEPER) == before + 2
 
 
-def test_send_all__one_fails_in_its_block__says_why_and_what_it_cost(
+def test_send_all__one_fails_in_its_block__says_why(
     fresh_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = fresh_world
@@ -494,6 +491,5 @@ def test_send_all__one_fails_in_its_block__says_why_and_what_it_cost(
     monkeypatch.setattr(rival, "quote", lambda call: Quote(200_000, rival.fees()))
     refusal, minted = rival.send_all([accept, contracts.token.mint(world.address(RIVAL), 7)])
     assert isinstance(refusal, WrongStatus)
-    assert 21_000 < refusal.gas < 200_000
     assert not isinstance(minted, ChainError)
     assert minted.result is Result.MINED

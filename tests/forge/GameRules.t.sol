@@ -120,6 +120,25 @@ contract GameRulesTest is GameHandler {
         );
     }
 
+    function test_play__ofAMoveThatIsRefused__makesTheOthersUnlessAllAreWanted() public {
+        (, Claimed storage c) = _opened(5, Lie.NONE);
+        bytes[] memory moves = new bytes[](3);
+        bytes32[] memory one = new bytes32[](1);
+        moves[0] = abi.encodeCall(game.openStep, (c.id, 1, 3, one));
+        moves[1] = abi.encodeCall(game.openStep, (c.id, 1, 6, one));
+        moves[2] = abi.encodeCall(game.openStep, (c.id, 1, 5, one));
+        bytes memory call = abi.encodeCall(game.play, (moves, true));
+        _refused(c.provider, call, IDisputeGame.NoSuchStep.selector);
+        isEqual("PLAY-ALL", game.stepOf(c.id, 3).at, 0);
+        // The moves are the sender's: what is the provider's alone is left out, whoever else sends.
+        game.play(moves, false);
+        isEqual("PLAY-OWN", game.stepOf(c.id, 3).at, 0);
+        cheats.prank(c.provider);
+        game.play(moves, false);
+        isEqual("PLAY-FIRST", game.stepOf(c.id, 3).at, block.timestamp);
+        isEqual("PLAY-LAST", game.stepOf(c.id, 5).at, block.timestamp);
+    }
+
     // --- steps and blocks ---------------------------------------------------------------------
 
     function test_openStep__byAStranger_twice_orNone__isRefused() public {

@@ -41,7 +41,7 @@ class BatchTable(ChainTable):
         calls, self._calls = self._calls, None
         self.now += 1
         self.world.at(self.now)
-        receipt = self.world.game.play(calls, {"from": self.sender(who)})
+        receipt = self.world.game.play(calls, True, {"from": self.sender(who)})
         self.gas.append((", ".join(names), int(receipt.gas_used)))
         self.compare(receipt)
 

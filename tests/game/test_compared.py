@@ -89,8 +89,8 @@ def test_proofs_in__calls_in_calls__are_found_in_order_and_nothing_else_is() -> 
     table, move = last_move(of, LIES["next-state"][1](of))
     game, terms = Calls(b"G" * 20), table.claim.terms
     one, two = (game.prove(CLAIM, n, terms, move.kind, move.proof).data for n in (1, 2))
-    inner = game.abi.encode("play", [game.reveal(CLAIM, 1, [CLAIM]).data, one])
-    outer = game.abi.encode("play", [inner, two])
+    inner = game.abi.encode("play", [game.reveal(CLAIM, 1, [CLAIM]).data, one], True)
+    outer = game.abi.encode("play", [inner, two], False)
     assert [p.number for p in proofs_in(outer)] == [1, 2]
     assert proofs_in(b"\x12\x34\x56\x78" + outer) == []
     assert proofs_in(outer[:-40]) == []

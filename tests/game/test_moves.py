@@ -305,9 +305,9 @@ def test_play__known_nodes__from_opening_to_the_fall_in_one_call(world: Market) 
     prover = prover_of(of, table)
     path = trees.siblings_of(steps, 1)
     pointed = game.point.encode_input(key, number, 1, 1, steps[0][1], path)
-    game.play([pointed], {"from": world.keeper})
+    game.play([pointed], True, {"from": world.keeper})
     opening = game.openStep.encode_input(key, number, 1, ops[0])
-    game.play([opening], {"from": world.provider})
+    game.play([opening], True, {"from": world.provider})
     # The challenger knows the whole claim: published nodes, or an earlier dispute.
     data = claimed.block(Tree.OPERATION_BLOCKS, 1, 1, 0)
     true = of.truth.block(Tree.OPERATION_BLOCKS, 1, 1, 0)
@@ -327,8 +327,8 @@ def test_play__known_nodes__from_opening_to_the_fall_in_one_call(world: Market) 
     ]
     broken = [*moves[:-1], game.collect.encode_input(key, number)]
     with world.reverts("HasNotFallen"):
-        game.play(broken, {"from": world.keeper})
-    receipt = game.play(moves, {"from": world.keeper})
+        game.play(broken, True, {"from": world.keeper})
+    receipt = game.play(moves, True, {"from": world.keeper})
     assert receipt.events["ClaimFell"]["caller"] == world.keeper
     assert world.status(table.terms) is JobStatus.OPEN
 
@@ -446,8 +446,8 @@ def test_play__open_and_its_one_step__is_one_call_of_the_provider(world: Market)
     nodes = below(of.truth.levels(Tree.STEPS), 1, 0)
     opening = game.open.encode_input(key, number, nodes)
     step = game.openStep.encode_input(key, number, 1, of.truth.levels(Tree.OPERATIONS, 1)[0])
-    receipt = game.play([opening, step], {"from": world.provider})
+    receipt = game.play([opening, step], True, {"from": world.provider})
     assert receipt.events["StepOpened"]["step"] == 1
     assert world.owed(world.provider, world.game) == (0, 2 * 120_000 * 10**9)
     with world.reverts("WrongTurn"):
-        game.play([opening], {"from": world.provider})
+        game.play([opening], True, {"from": world.provider})

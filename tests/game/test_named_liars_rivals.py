@@ -169,8 +169,8 @@ def test_sybil__copies_the_whole_play__cannot_lead_anothers_challenge(world: Mar
     assert len(moves) >= 5
     for thief in (world.rival, world.client, world.provider):
         with world.reverts("NotChallenger", thief, world.keeper):
-            world.game.play(moves, {"from": thief})
-    receipt = world.game.play(moves, {"from": world.keeper})
+            world.game.play(moves, True, {"from": thief})
+    receipt = world.game.play(moves, True, {"from": world.keeper})
     assert receipt.events["ClaimFell"]["number"] == number
     reward = world.owed(world.keeper, world.registry)
     lock, _ = world.lock(table.terms)

@@ -18,6 +18,20 @@ RULES = (
         "GameRules",
     ),
     Mutant(
+        "a call of all moves makes some",
+        GAME,
+        "if (all && !done)",
+        "if (false)",
+        "GameRules",
+    ),
+    Mutant(
+        "a refused move stops the others",
+        GAME,
+        "if (all && !done)",
+        "if (!done)",
+        "GameRules",
+    ),
+    Mutant(
         "a clock that still runs ends a turn",
         GAME,
         "if (block.timestamp <= deadline) revert TooEarly(block.timestamp, deadline);",
