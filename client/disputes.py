@@ -9,7 +9,7 @@ from client.demanded import outcome_text, place_text
 from client.descent import Finding, Known, Leg, finding, legs, move_text, turn_text
 from client.job_errors import UnknownJob
 from client.jobs import Client
-from client.spoils import FAULTS, Costs, Line, Parties, Party, costs, money, slash_of
+from client.spoils import FAULTS, Costs, Line, Parties, Party, costs, money, split_of
 from client.turns import seconds_left
 from protocol.chain.book import Attempt, Book, JobRecord
 from protocol.chain.demands import DemandEvent, DemandRecord, Docket
@@ -159,6 +159,7 @@ class Reader:
         chain = self.client.chain
         book, at = self._book()
         record = book.jobs[self.job]
+        bounty = chain.bounty_of(record.terms.deal, at)
         views = []
         for d, docket in cases_of(book, self.job, attempt):
             places = [move.event.place for x in d.challenges for move in x.moves]
@@ -168,7 +169,7 @@ class Reader:
             numbers = live if (record, d) in book.standing() else []
             turns = chain.turns_of([(d.claim, n) for n in numbers], at) if numbers else []
             turned = dict(zip(numbers, turns, strict=True))
-            views.append(self._view((d, docket), book, made, turned))
+            views.append(self._view((d, docket), book, made, turned, bounty))
         return Disputed(record, at, tuple(views))
 
     def _book(self) -> tuple[Book, Snapshot]:
@@ -178,11 +179,14 @@ class Reader:
         return book, at
 
     def _view(
-        self, case: Case, book: Book, made: Mapping[bytes, Sent], turns: Turns
-    ) -> DisputeView:
+        self, case: Case, book: Book, made: Mapping[bytes, Sent], turns: Turns,
+        bounty: int,
+    ) -> DisputeView:  # fmt: skip
         entry = book.providers.get(case[0].provider)
         game, delegate = self.client.chain.deployment.game, entry.delegate if entry else b""
-        return dispute_view(case, book, made, turns, game, delegate, self.known, self.why)
+        return dispute_view(
+            case, book, made, turns, game, delegate, bounty, self.known, self.why
+        )
 
     def follow(self, attempt: int | None, now: Disputed) -> Iterator[Disputed]:
         """What is after each change from ``now`` on, until nothing disputed moves any more, or the
@@ -210,6 +214,7 @@ def dispute_view(
     turns: Turns,
     game: bytes,
     delegate: bytes,
+    bounty: int,
     known: Known | None,
     why: str,
 ) -> DisputeView:
@@ -251,7 +256,7 @@ def dispute_view(
                    current and not ended and x.state is DemandState.OPEN)
         for x in docket.demands
     ]  # fmt: skip
-    lines = money(d, docket, deal, ended, slash_of(book.events, d))
+    lines = money(d, docket, deal, bounty, ended, split_of(book.events, d))
     return DisputeView(
         d, docket, record, attempt, _outcome(d, record, attempt), tuple(challenges),
         tuple(demands), tuple(lines), tuple(costs(made.values(), parties)), parties,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from client.demanded import gains
-from protocol.chain.book import AttemptLost, Slashed
+from protocol.chain.book import AttemptLost, ProvenIllegal, Slashed, Voided
 from protocol.chain.demands import Docket
 from protocol.chain.disputes import (
     BlockRevealed,
@@ -86,15 +86,18 @@ class Costs:
     paid: int
 
 
-def slash_of(events: Iterable[Event], d: Dispute) -> Slashed | None:
-    """What the provider lost with the attempt under dispute: the market takes it, and at once has
-    the provider slashed."""
-    lost = b""
+def split_of(events: Iterable[Event], d: Dispute) -> Slashed | Voided | None:
+    """How the market divided the money of the attempt under dispute.  It takes a lost one from the
+    provider, and at once has the provider slashed; the court says what is illegal, and at once has
+    the market void the job."""
+    ended = b""
     for event in events:
         if isinstance(event, AttemptLost):
             mine = (event.job, event.attempt) == (d.job, d.attempt)
-            lost = event.place.tx if mine else b""
-        elif isinstance(event, Slashed) and event.place.tx == lost:
+            ended = event.place.tx if mine else b""
+        elif isinstance(event, ProvenIllegal):
+            ended = event.place.tx if event.claim == d.claim else b""
+        elif isinstance(event, Slashed | Voided) and event.place.tx == ended:
             return event
     return None
 
@@ -103,14 +106,14 @@ def money(
     d: Dispute,
     docket: Docket,
     deal: Deal,
+    bounty: int,
     ended: bool,
-    slashed: Slashed | None,
+    split: Slashed | Voided | None,
 ) -> list[Line]:
     """Every gain and loss.
 
-    ``ended``: the claim was rejected or its job voided.
-    Of a job that the court voided it is the bonds alone: what its client and provider got is no
-    part of the dispute.
+    ``bounty`` is what the client added in wei for the call that ends the job.  ``ended``: the claim
+    was rejected or its job voided, which gave ``split``.
     """
     lines = []
     for x in d.challenges:
@@ -119,13 +122,30 @@ def money(
             rest = x.native - sum(m.event.fee for m in x.moves if isinstance(m.event, ANSWERS))
             lines.append(Line(x.challenger, "bonds to collect", x.token, rest))
     lines += [Line(who, what, 0, wei) for who, what, wei in gains(docket, deal, d.provider, ended)]
-    if slashed is not None:
-        lines.append(Line(d.provider, "stake lost", -slashed.token, -slashed.native))
-        lines += [Line(p.to, "reward", p.token, p.native) for p in slashed.payouts[:-1]]
+    if isinstance(split, Slashed):
+        lines.append(Line(d.provider, "stake lost", -split.token, -split.native))
+        lines += [Line(p.to, "reward", p.token, p.native) for p in split.payouts[:-1]]
         # The client's line is behind the others.
-        lines += [Line(p.to, "compensation", p.token, p.native) for p in slashed.payouts[-1:]]
-        lines.append(Line(DEAD, "burned of the stake", slashed.burned, 0))
+        lines += [Line(p.to, "compensation", p.token, p.native) for p in split.payouts[-1:]]
+        lines.append(Line(DEAD, "burned of the stake", split.burned, 0))
+    elif split is not None:
+        lines += _voided(split, d.provider, deal, bounty)
     return [line for line in _gathered(lines) if line.token or line.native]
+
+
+def _voided(split: Voided, provider: bytes, deal: Deal, bounty: int) -> list[Line]:
+    """The client of an illegal job pays, as far as its price and its bounty go; the provider's lock
+    has the rest, as of contracts/libraries/Splits.sol."""
+    token, native = sum(p.token for p in split.payouts), sum(p.native for p in split.payouts)
+    lacking = max(token - deal.price_ceiling, 0), max(native - bounty, 0)
+    price = split.to_provider
+    return [
+        Line(deal.client, "paid for an illegal job", lacking[0] - token - price,
+             lacking[1] - native),
+        Line(provider, "price of an illegal job", price, 0),
+        Line(provider, "what the client lacked", -lacking[0], -lacking[1]),
+        *(Line(p.to, "costs of an illegal job", p.token, p.native) for p in split.payouts),
+    ]  # fmt: skip
 
 
 def _gathered(lines: Iterable[Line]) -> list[Line]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,33 @@ from client.spoils import Party
 from protocol.chain.rpc import Rpc
 from protocol.spec.answers import Part
 from protocol.spec.dispute import CLOSE_GAS, Wait
-from protocol.spec.job import Fault, task_hash
+from protocol.spec.illegality import prove_illegality
+from protocol.spec.job import Fault, bounty_of, task_hash
+from protocol.spec.limits import DEVNET
 from protocol.spec.trace import Tree
 from protocol.storage.jobs import publish_job
 from protocol.storage.process import NodeProcess
 from protocol.storage.store import Store
 from scripts import evm
 from tests.actors import liars
+from tests.actors.case import Case
 from tests.assay.conftest import Assay, Env
 from tests.chain.duel import Duel
 from tests.chain.world import CLIENT, KEEPER, PROVIDER, STRANGER, World, open_world
 from tests.game.world import case
 
 pytestmark = pytest.mark.chain
+
+
+@dataclass(frozen=True)
+class TooManySteps(Case):
+    """A job that asks for more steps than its program allows."""
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """One more for each phase."""
+        return tuple(phase.max_steps + 1 for phase in self.example.program.phases)
+
 
 LAYERS = tuple(f'File "models/net.py", line {n}, in forward: x{n} = f(x)' for n in (7, 8, 9))
 ELEMENT = 14
@@ -154,6 +168,40 @@ def test_money__claim_that_fell__is_what_the_contracts_credited(world: World) ->
         token, native = owed(view)[who]
         for x in view.dispute.of(who):  # a bond comes from the wallet
             token, native = token + x.token, native + x.native
+        now = credited(world, who)
+        gained = (now[0] - before[who][0], now[1] - before[who][1])
+        assert gained == (token, native), role
+
+
+def test_money__job_that_was_voided__is_what_the_contracts_credited(world: World) -> None:
+    roles = {role: world.address(role) for role in (KEEPER, STRANGER, PROVIDER, CLIENT)}
+    before = {who: credited(world, who) for who in roles.values()}
+    of = case("mlp")
+    duel = Duel(world, TooManySteps(of.example, of.truth), of.truth)
+    numbers = [duel.challenge(KEEPER), duel.challenge(STRANGER)]
+    illegal = prove_illegality(of.example.program, duel.terms.task)
+    assert illegal is not None
+    court, game = world.chain.contracts.court, world.chain.contracts.game
+    world.send(STRANGER, court.prove_illegal(duel.terms, *illegal))
+    for number in numbers:
+        world.send(CLIENT, game.collect(duel.claim, number))
+    view = read(duel)
+    assert view.outcome == "the job was voided"
+    assert sum(line.token for line in view.money) == sum(line.native for line in view.money) == 0
+    client = [line for line in view.money if line.who == roles[CLIENT]]
+    price, bounty = duel.terms.deal.price_ceiling, bounty_of(duel.terms.deal, DEVNET.schedule)
+    assert [(x.what, x.token, x.native) for x in client] == [
+        ("paid for an illegal job", -price, -bounty)
+    ]
+    lacked = [line.native for line in view.money if line.what == "what the client lacked"]
+    assert len(lacked) == 1
+    assert lacked[0] < 0
+    for role, who in roles.items():
+        token, native = owed(view)[who]
+        for x in view.dispute.of(who):  # a bond comes from the wallet
+            token, native = token + x.token, native + x.native
+        if role == CLIENT:  # and so do price and bounty
+            token, native = token + price, native + bounty
         now = credited(world, who)
         gained = (now[0] - before[who][0], now[1] - before[who][1])
         assert gained == (token, native), role

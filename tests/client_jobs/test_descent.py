@@ -230,7 +230,7 @@ def test_seconds_left__slow_moves__leave_less_for_the_next() -> None:
 def test_money__whole_story__adds_up_to_what_the_contracts_still_hold() -> None:
     d = whole().dispute()
     deal = replace(DEAL, gas_price=0)
-    lines = money(d, NOTHING, deal, True, None)
+    lines = money(d, NOTHING, deal, 0, True, None)
     told = [(line.who, line.what, line.token, line.native) for line in lines]
     assert told == [
         (ME, "bond 1", -50, -60),
@@ -245,7 +245,7 @@ def test_money__whole_story__adds_up_to_what_the_contracts_still_hold() -> None:
 def test_money__answers_and_closings__are_paid_from_bonds() -> None:
     d = whole().dispute()
     deal = replace(DEAL, gas_price=1)
-    lines = {(x.who, x.what): x for x in money(d, NOTHING, deal, True, None)}
+    lines = {(x.who, x.what): x for x in money(d, NOTHING, deal, 0, True, None)}
     assert lines[ALICE, "answers"].native == 4 * FEE
     assert lines[BOB, "closing"].native == CLOSE_GAS
 
