@@ -59,8 +59,9 @@ class Uncertain(AssayError):
 
 @dataclass(frozen=True)
 class JudgeConfig:
-    """How claims are computed.  ``directory`` keeps verdicts; ``fetch_seconds`` bounds the fetching
-    of one job's data, ``max_bytes`` its constants and its inputs, each."""
+    """How claims are computed.  ``directory`` keeps verdicts, and traces while they are needed;
+    ``fetch_seconds`` bounds the fetching of one job's data, ``max_bytes`` its constants and its
+    inputs, each."""
 
     directory: Path
     backend: str = "auto"
@@ -186,7 +187,7 @@ class Judge:
         engine = Engine(data.program, data.constants, c.backend, c.device, threads=c.threads)
         return Truth(
             engine, data.constants, data.inputs, seed=record.terms.task.seed, steps=data.steps,
-            progress=self._progress, again=self._heed,
+            progress=self._progress, again=self._heed, directory=c.directory,
         )  # fmt: skip
 
     def _data(self, record: JobRecord) -> JobData:

@@ -8,7 +8,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import Any, Final, overload
+from typing import IO, Any, Final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,20 +36,28 @@ class Shelf:
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
+        self._directory = directory
+        self._opened: IO[bytes] | None = None
         self._places: dict[Hashable, tuple[int, tuple[Kind, ...]]] = {}
         self._kinds: dict[tuple[Kind, ...], tuple[Kind, ...]] = {}
         self._held: dict[Hashable, list[Array]] = {}
         self._end = 0
         self._map: NDArray[np.uint8] = np.zeros(0, np.uint8)
-        weakref.finalize(self, self._file.close)
+
+    @property
+    def _file(self) -> IO[bytes]:
+        """Made when it is first needed.  Raises OSError."""
+        if self._opened is None:
+            self._opened = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115
+            weakref.finalize(self, self._opened.close)
+        return self._opened
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._places or key in self._held
 
     def put(self, key: Hashable, arrays: Sequence[Array]) -> None:
-        """Keep copies of arrays, of any dtypes and shapes.  What the disk has no room for stays in
-        memory."""
+        """Keep copies of arrays, of any dtypes and shapes.  What cannot be written, as on a full
+        disk, stays in memory."""
         kinds = tuple((x.dtype, x.shape) for x in arrays)
         try:
             size = self._write(arrays)
@@ -62,14 +70,14 @@ class Shelf:
         self._end += size
 
     def _write(self, arrays: Sequence[Array]) -> int:
-        self._file.seek(self._end)
-        size = 0
+        file, size = self._file, 0
+        file.seek(self._end)
         for array in arrays:
             data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-            self._file.write(data.data)
-            self._file.write(bytes(-data.nbytes % ALIGN))
+            file.write(data.data)
+            file.write(bytes(-data.nbytes % ALIGN))
             size += data.nbytes + -data.nbytes % ALIGN
-        self._file.flush()
+        file.flush()
         return size
 
     def get(self, key: Hashable) -> Array:

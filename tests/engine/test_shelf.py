@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,30 @@ def test_get__a_thousand_arrays_at_once__need_no_file_each() -> None:
     held = [shelf.get(k) for k in range(3000)]
     assert len(list(Path("/dev/fd").iterdir())) < before + 10
     assert [int(x[3]) for x in held] == list(range(3000))
+
+
+def test_put__disk_is_full_and_then_is_not__keeps_all(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    arrays = [np.full(999, k) for k in range(4)]
+    shelf.put(0, [arrays[0]])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, before[1]))
+    try:
+        shelf.put(1, [arrays[1]])
+        shelf.put(2, [arrays[2]])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    shelf.put(3, [arrays[3]])
+    for k, array in enumerate(arrays):
+        assert np.array_equal(shelf.get(k), array)
+    on_disk = [isinstance(shelf.get(k).base, np.memmap) for k in range(4)]
+    assert on_disk == [True, False, False, True]
+
+
+def test_put__no_file_can_be_made__keeps_it_in_memory(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "gone")
+    shelf.put(0, [np.arange(5)])
+    assert shelf.get(0).tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("size", [0, 1, 512, 513, 1537, 5 * 512, 33 * 512 + 1])
