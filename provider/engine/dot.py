@@ -279,7 +279,7 @@ class DotPlan:
         planes = [p[first : first + a.shape[0], start:stop] for p in b.planes]
         shape = [y - x for x, y in ranges]
         if self.scheme is None:
-            sums = torch.bmm(a.to(self._wide), planes[0].transpose(1, 2))
+            sums = torch.bmm(a.to(self._wide), planes[0].transpose(1, 2)).add_(0)  # -0 is no sum
             return sums.to(dtype).reshape(shape)
         return self._limbs(a[0], [p[0] for p in planes], dtype, arena).reshape(shape)
 
@@ -337,7 +337,8 @@ def int_mm(a: Tensor, b: Tensor, arena: Arena) -> Tensor:
     """[m, K] by [n, K], int8, to int32 [m, n].  CUDA wants m > 16 and multiples of 8: padded."""
     m, n, k = a.shape[0], b.shape[0], a.shape[1]
     if a.device.type == "cpu":
-        return torch._int_mm(a, b.t(), out=arena.get(torch.int32, (m, n)))
+        # Of rows that overlap, or are one row, it computes anything.
+        return torch._int_mm(a.contiguous(), b.t(), out=arena.get(torch.int32, (m, n)))
     a = torch.nn.functional.pad(a, (0, -k % 16, 0, max(0, 32 - m)))
     b = torch.nn.functional.pad(b, (0, -k % 16, 0, -n % 16))
     out = torch._int_mm(a, b.t())
@@ -374,6 +375,6 @@ def generic(frame: TileFrame, live: int, kernels: Kernels) -> Tensor:
     batch = [a.shape[k] for k in both]
     left = a.permute(*order, dims).reshape(*batch, -1, live)
     right = b.permute(*order, dims).reshape(*batch, -1, live)
-    sums = torch.matmul(left, right.transpose(-1, -2))
+    sums = torch.matmul(left, right.transpose(-1, -2)).add_(0)  # -0 is no sum
     shaped = sums.reshape([max(a.shape[k], b.shape[k]) for k in order])
     return shaped.permute([order.index(k) for k in range(dims)])

@@ -10,7 +10,8 @@ import pytest
 from protocol.spec import legality
 from protocol.spec.assembler import Code
 from protocol.spec.builder import Builder, affine
-from protocol.spec.types import Array, DType, Kind, Program, Slot, Template
+from protocol.spec.microcode import Op
+from protocol.spec.types import Array, DType, Instr, Kind, Program, Slot, Template
 from provider.engine import Engine
 from tests.engine.support import compare
 
@@ -140,3 +141,44 @@ def test_dot__batch_of_products_with_permuted_axes__equals_interpreter(
     program, constants = b.build()
     legality.check(program)
     compare(program, constants, [], threads=2)
+
+
+@pytest.mark.parametrize("stride", [0, 1, 63, 65])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_dot__rows_that_overlap__equals_interpreter(precision: str, stride: int) -> None:
+    """A sliding window, and one row for all: enough work for the library's own products."""
+    first, most, second, more = PRECISIONS[precision]
+    m, k, n = 2048, 64, 16
+    rng, b = np.random.default_rng(1), Builder()
+    x, w = (
+        b.constant(rng.integers(-min(bound, d.max), min(bound, d.max) + 1, size).astype(d.numpy),
+                   bound)
+        for d, bound, size in ((first, most, m * 65 + k), (second, more, n * k))
+    )  # fmt: skip
+    views = (
+        affine(0, (m, n), (stride, 0), r=(k,), r_strides=(1,)),
+        affine(1, (m, n), (0, k), r=(k,), r_strides=(1,)),
+    )
+    t = Template(
+        Kind.DOT, DType.I64, (m, n), (Slot(first, m * 65 + k), Slot(second, n * k)), views,
+        (Instr(Op.ACC),), r=(k,), bound_a=most, bound_b=more,
+    )  # fmt: skip
+    b.output(b.op(t, [x, w]))
+    compare(*b.build(), [])
+
+
+@pytest.mark.parametrize("dtype", [DType.I16, DType.I8])
+def test_dot__nothing_times_negative__is_plus_zero(dtype: DType) -> None:
+    b, shape = Builder(), (100, 17)
+    x = b.constant(np.zeros(100, dtype.numpy), 5)
+    w = b.constant(np.full(17, -5, dtype.numpy), 5)
+    views = (
+        affine(0, shape, (1, 0), r=(1,), r_strides=(1,)),
+        affine(1, shape, (0, 1), r=(1,), r_strides=(1,)),
+    )
+    t = Template(
+        Kind.DOT, DType.F32, shape, (Slot(dtype, 100), Slot(dtype, 17)), views,
+        (Instr(Op.ACC), Instr(Op.I2F, 0)), r=(1,), bound_a=5, bound_b=5,
+    )  # fmt: skip
+    b.output(b.op(t, [x, w]))
+    compare(*b.build(), [])
