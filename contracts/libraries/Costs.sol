@@ -26,7 +26,7 @@ library Costs {
     uint256 internal constant GAS_NODE = 300;
     uint256 internal constant GAS_FOLD = 2_200;
     uint256 internal constant GAS_DOT_TERM = 50;
-    uint256 internal constant GAS_DOT_RUN = 4_500;
+    uint256 internal constant GAS_DOT_RUN = 10_000;
 
     // Gas of one execution of an opcode, in hundreds: byte n of the three words is opcode n.
     uint256 internal constant GAS_OP_0 =
@@ -197,6 +197,7 @@ library Costs {
                 last = key;
                 (uint256 stride, uint256 radix) = (key >> 66, uint64(key >> 2));
                 reach += stride * (radix - 1);
+                if (stride == 0 && _guarded(v, from + (key & 3) - 1)) e.pieces *= radix;
                 if (stride == 0 || radix == 1) continue;
                 uint256 gap = stride < length ? 0 : stride + 1 - length;
                 if (e.runs == 1 && gap << bits <= BLOCK_BYTES) {
@@ -209,6 +210,12 @@ library Costs {
             e.most = _blocks((length - 1) << bits) + 1;
             e.span = _blocks(reach << bits) + 1;
         }
+    }
+
+    /// @dev Whether a guard looks at digit `k`.
+    function _guarded(ViewHead memory v, uint256 k) private pure returns (bool) {
+        return v.weight(k, LegalityView.Weight.GUARD0) != 0
+            || v.weight(k, LegalityView.Weight.GUARD1) != 0;
     }
 
     /// @dev The least (stride, radix, 1 + position) of the digits from `from` on that is more than

@@ -8,6 +8,7 @@ measured against this table.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Final
 
 from protocol.spec.constants import BLOCK_BYTES, WORD
@@ -60,8 +61,8 @@ GAS_FOLD: Final = 2_200
 GAS_DOT_TERM: Final = 50
 """One multiply-add of packed 8- or 16-bit values with its unpacking."""
 
-GAS_DOT_RUN: Final = 4_500
-"""One run of a DOT's innermost digit: both addresses, pads, gathering."""
+GAS_DOT_RUN: Final = 10_000
+"""One run of a DOT's innermost digit: both addresses, two guards each, pads, gathering."""
 
 _INTEGER: Final = 500
 _COORDINATE: Final = 1_000
@@ -125,14 +126,15 @@ def _plain(t: Template, k: int, *, folding: bool) -> _Proof:
     Digits that follow one another without leaving out a block make one run, whose first byte may
     lie anywhere in a block.  A run of several blocks has 2*depth siblings at most, of one block
     depth.  Guards and ``live`` leave elements out: along any one digit what is left is still in one
-    piece, but not along all of them.  However many pieces there are, between two of them lies a
-    block that is not read.
+    piece, but not along all of them; a digit of stride 0 that guards look at may move the piece.
+    However many pieces there are, between two of them lies a block that is not read.
     """
     v = t.views[k]
     size = t.slots[v.slot].dtype.size
     total, depth = _tree(t, v.slot)
     digits = v.rdigits if folding else ()
-    length, runs, pieces = 1, 1, 1
+    length, runs = 1, 1
+    pieces = prod(d.radix for d in digits if d.stride == 0 and (d.g0 or d.g1))
     for stride, radix in sorted((abs(d.stride), d.radix) for d in digits):
         if stride == 0 or radix == 1:
             continue
@@ -152,7 +154,7 @@ def _plain(t: Template, k: int, *, folding: bool) -> _Proof:
     return _Proof(n, found, siblings)
 
 
-def _live(t: Template) -> set[int]:
+def live_slots(t: Template) -> set[int]:
     """Slots whose element 0 bounds something: their first block is read."""
     slots = {g.live for v in t.views for g in v.guards} | {t.live_r}
     if t.live_out is not None:
@@ -171,7 +173,7 @@ def cost(t: Template) -> Cost:
     """Worst-case gas and proof bytes of recomputing one element on chain."""
     gas = GAS_BASE + GAS_VIEW * len(t.views) + GAS_DECODE * (len(t.pre) + len(t.post))
     plain: set[tuple[int, bool]] = set()
-    proofs = [_Proof(1, 1, _tree(t, slot)[1]) for slot in _live(t)]
+    proofs = [_Proof(1, 1, _tree(t, slot)[1]) for slot in live_slots(t)]
     for code, times, folding in ((t.pre, t.terms, True), (t.post, 1, False)):
         for ins in code:
             gas += GAS_OP[Op(ins.op)] * times

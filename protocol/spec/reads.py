@@ -2,6 +2,7 @@
 
 The element is computed once with operands that note where they are read.  A load that yields its
 pad may note block 0 beside, so the answer holds all that is needed and now and then a block more.
+What bounds views and sums is read first, whether the element comes to it or not.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from protocol.spec.constants import BLOCK_BYTES
+from protocol.spec.costs import live_slots
 from protocol.spec.operations import Scalars, element
 from protocol.spec.types import Array, Template
 
@@ -40,6 +42,8 @@ def element_reads(
         view = np.ascontiguousarray(operand).reshape(-1).view(_Noting)
         view.blocks = set()
         noting.append(view)
+    for slot in live_slots(t):
+        noting[slot].blocks.add(0)
     value = element(t, noting, scalars, i)
     return value, [sorted(view.blocks) for view in noting]
 

@@ -211,6 +211,40 @@ def many_views(n: int) -> Template:
     )
 
 
+def edge(rows: int, inner: int, first: int, second: int) -> Template:
+    """Every run begins one element before its operand, and both guards hold."""
+
+    def view(slot: int, stride: int) -> View:
+        digits = (Digit(rows, 0, 1, 1), Digit(2, stride, 1, 1), Digit(inner, 1))
+        always = Guard(0, 1 << 60)
+        return View(slot, -1, (Digit(1, 0),), digits, (always, always), -1)
+
+    return Template(
+        Kind.DOT, DType.I64, (1,), (Slot(DType.I16, 1 << 17), Slot(DType.I8, 1 << 17)),
+        (view(0, first), view(1, second)), (Instr(Op.ACC),), (), (rows, 2, inner),
+        bound_a=32768, bound_b=128,
+    )  # fmt: skip
+
+
+def windows(views: int, count: int, elements: int) -> Template:
+    """Views of windows of a block each, one block apart, seen through a digit of stride 0."""
+    step = elements // 256 // views
+    length = 2 * count
+    made = tuple(
+        View(
+            0, (k * step + step // 2 - 3) * 256, (Digit(1, 0),),
+            (Digit(count, 0, -2), Digit(length, 256, 1)), (Guard(0, 1),), 0,
+        )
+        for k in range(views)
+    )  # fmt: skip
+    loads = (*(Instr(Op.LOAD, k) for k in range(views)), Instr(Op.ADD, 0, 0))
+    slots = (Slot(DType.I16, elements),)
+    return Template(
+        Kind.REDUCE, DType.I64, (1,), slots, made, (Instr(Op.ACC),), loads, (count, length),
+        Fold.ISUM,
+    )  # fmt: skip
+
+
 def bounds() -> list[Bound]:
     """All of them, each as large as is legal."""
     floats = {"of subnormals": tiny, "that cancel": cancelling}
@@ -223,6 +257,9 @@ def bounds() -> list[Bound]:
         Bound("DOT i16 i8", largest(dot(DType.I16, DType.I8), 65_536), {}),
         Bound("DOT of a window", largest(window, 4000), {}),
         Bound("DOT of short runs", largest(short_runs, 4000), {}),
+        Bound("DOT of short runs behind guards", largest(lambda n: edge(n, 2, 0, 0), 900), {}),
+        Bound("the same of distant rows", largest(lambda n: edge(n, 33, 4096, 8192), 900), {}),
+        Bound("windows of a still digit", largest(lambda n: windows(7, n, 1 << 22), 100), {}),
         Bound("sixteen views", largest(many_views, 400), {}),
         Bound("digits", largest(digits, 4000), {0: tiny}),
         Bound("ARGMAX", largest(row_of(fold=Fold.ARGMAX), 65_536), {0: cancelling}),
