@@ -184,7 +184,7 @@ class Agent:
 
     def cycle(self) -> bool:
         """One snapshot, one decision, its actions; whether anything was done."""
-        defended = self.defence.stand(self._news)
+        defended = self.defence.cycle(*self._news())
         at, book = self._news()
         sight = self.look(at, book)
         actions = decide(sight, self.schedule, self.config.rules, self.config.habits)
@@ -400,7 +400,7 @@ class Agent:
         """In the middle of a run: the moves of disputes that cannot wait for its end.  A node that
         is away, or a move that fails, is met again by the next cycle."""
         try:
-            self.defence.stand(self._news)
+            self.defence.cycle(*self._news())
         except Interrupted:
             raise
         except ChainError as error:

@@ -57,9 +57,9 @@ FAILURES: Final = (
 """What goes wrong with one claim and does not stop the others: it is tried again at a later cycle.
 torch reports a lack of memory as a RuntimeError."""
 
-MOST_LOOKS: Final = 40
-"""Looks in a row that find something due, before other work has its turn: whoever floods a provider
-with demands does not keep it from running its jobs."""
+MOST_SUPPLIES: Final = 6
+"""Of them answers to demands.  The chain makes one of a provider's demands due every fifteen
+seconds, however many are made at once; so many are answered in a block or two."""
 
 RESTS: Final = 3
 """What failed is left alone so many times as long as it took: data that is not there, or a trace
@@ -68,13 +68,12 @@ that cannot be built, leaves the clocks of other claims their time."""
 MOST_HELD: Final = 8
 """Claims whose data is kept at hand for demands."""
 
-News = Callable[[], tuple[Snapshot, Book]]
 Say = Callable[[str], None]
 Build = Callable[[JobRecord], Truth]
 Hold = Callable[[JobRecord], Answerer]
 
 Key = tuple[bytes, int]
-"""Claim and number of a challenge."""
+"""Claim, and number of a challenge; a demand's number counts below zero."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +112,11 @@ class Supply:
     claim: bytes
     demand: DemandRecord
 
+    @property
+    def key(self) -> Key:
+        """Of the demand."""
+        return self.claim, -self.demand.number
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -127,6 +131,22 @@ class Reply:
     def key(self) -> Key:
         """Of the challenge."""
         return self.claim, self.number
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What one transaction brings: replies to challenges, or the answer to one demand."""
+
+    job: JobRecord
+    claim: bytes
+    call: Call
+    keys: frozenset[Key]
+    replies: tuple[Reply, ...] = ()
+
+    @property
+    def moves(self) -> int:
+        """Events that it tells when nobody was faster."""
+        return sum(len(r.moves) for r in self.replies) or 1
 
 
 Action = Answer | Close | Supply
@@ -232,18 +252,10 @@ class Defence:
         ]
         return seats, asks
 
-    def stand(self, news: News) -> bool:
-        """Answer what is due, and what comes due meanwhile; whether anything was done."""
-        for looks in range(1 if self._busy else MOST_LOOKS):
-            if not self.cycle(*news()):
-                return looks > 0
-        return True
-
     def cycle(self, at: Snapshot, book: Book) -> bool:
         """Answer what is due; whether anything was done.  What is at hand is sent, of all claims
-        together; then, for a while, what is not is computed and sent: somebody who demands data
-        without end keeps no computation from beginning.  Of the demands it answers one: whatever
-        came meanwhile is looked at before the next.
+        and to challenges and demands together; then, for a while, what is not is computed and sent:
+        somebody who demands data without end keeps no computation from beginning.
 
         Called again from within a computation of its own (a run tells its progress), it computes
         nothing; but a trace that has to be opened is built in the middle of anything but the
@@ -251,18 +263,18 @@ class Defence:
         """
         actions = decide(*self.look(at, book), at.next_timestamp)
         answers = [action for action in actions if isinstance(action, Answer)]
-        sent = self._reply(answers, frozenset())
+        supplies = [action for action in actions if isinstance(action, Supply)]
+        sent = self._play(self._supplied(supplies) + self._replies(answers, frozenset()))
         done = bool(sent)
         if self._prepare(answers):
             done = True
-            self._reply(answers, sent)
+            self._play(self._replies(answers, sent))
         for action in actions:
-            match action:
-                case Close():
-                    done |= self._attempt(action, partial(self._close, action))
-                case Supply() if action.claim not in self._fetching:
-                    if self._attempt(action, partial(self._supply, action)):
-                        return True
+            if isinstance(action, Close):
+                done |= self._attempt(action, partial(self._close, action))
+        if self._fetch(supplies):
+            done = True
+            self._play(self._supplied([s for s in supplies if s.key not in sent]))
         return done
 
     def _attempt(self, action: Action, act: Callable[[], bool]) -> bool:
@@ -329,8 +341,8 @@ class Defence:
 
     # --- sending ---------------------------------------------------------------------------------
 
-    def _reply(self, answers: Sequence[Answer], but: Set[Key]) -> set[Key]:
-        """Send what is at hand ``but`` for some challenges; those whose answers were made."""
+    def _replies(self, answers: Sequence[Answer], but: Set[Key]) -> list[Parcel]:
+        """What is at hand ``but`` for some challenges."""
         replies: list[Reply] = []
         for action in answers:
             seats = [s for s in self._ready(action) if (s.claim, s.number) not in but]
@@ -341,7 +353,7 @@ class Defence:
             if size + len(reply.moves) > MOST_MOVES:
                 batches.append([])
             batches[-1].append(reply)
-        return self._play(batches)
+        return [self._parcel(batch) for batch in batches]
 
     def _owed(self, action: Answer, seats: Sequence[Seat]) -> list[Reply]:
         """What is owed to challenges of one claim."""
@@ -362,52 +374,54 @@ class Defence:
                 replies.append(Reply(action.job, action.claim, seat.number, tuple(moves)))
         return replies
 
-    def _call(self, replies: Sequence[Reply]) -> Call:
+    def _parcel(self, replies: Sequence[Reply]) -> Parcel:
         game = self.chain.contracts.game
-        return game.together(
+        call = game.together(
             [game.move(r.claim, r.number, r.job.terms, m) for r in replies for m in r.moves],
             every=False,
         )
+        keys = frozenset(r.key for r in replies)
+        return Parcel(replies[0].job, replies[0].claim, call, keys, tuple(replies))
 
-    def _play(self, batches: list[list[Reply]]) -> set[Key]:
-        """Make the moves of each batch in one transaction, but for those that are refused: somebody
-        was faster, or the challenge has moved on.  The challenges of what was sent."""
+    def _play(self, parcels: list[Parcel]) -> set[Key]:
+        """Send each, but for moves that are refused: somebody was faster, or the challenge has
+        moved on.  What was sent."""
         done = set[Key]()
-        while batches:
-            now, batches = batches[:MOST_CALLS], batches[MOST_CALLS:]
-            calls = [self._call(replies) for replies in now]
+        while parcels:
+            now, parcels = parcels[:MOST_CALLS], parcels[MOST_CALLS:]
             try:
-                ends = self.sender.send_all(calls)
+                ends = self.sender.send_all([parcel.call for parcel in now])
             except FAILURES as error:
-                first = now[0][0]
-                self._once(first.claim, f"job {short(first.job.job)} not defended: {error}")
+                job = now[0].job.job
+                self._once(now[0].claim, f"job {short(job)} not defended: {error}")
                 return done
-            for replies, call, end in zip(now, calls, ends, strict=True):
+            for parcel, end in zip(now, ends, strict=True):
                 if isinstance(end, ChainError):
-                    batches = self._refused(replies, end) + batches
+                    parcels = self._refused(parcel, end) + parcels
                 elif end.result is Result.MINED:
-                    made, moves = len(end.logs), sum(len(r.moves) for r in replies)
+                    made, moves = len(end.logs), parcel.moves
                     faster = f", {made} of {moves} moves: others were faster" * (made < moves)
-                    self._said(replies[0].job, call.what + faster, end)
-                    done |= {r.key for r in replies}
+                    self._said(parcel.job, parcel.call.what + faster, end)
+                    done |= parcel.keys
         return done
 
-    def _refused(self, replies: list[Reply], refusal: ChainError) -> list[list[Reply]]:
-        """What is still to be made of a batch that was not."""
-        first = replies[0]
-        if len(replies) == 1:
+    def _refused(self, parcel: Parcel, refusal: ChainError) -> list[Parcel]:
+        """What is still to be sent of a parcel that was not mined."""
+        replies = parcel.replies
+        if len(replies) < 2:
             if not (isinstance(refusal, Reverted) and _done(refusal)):
-                self._once(first.claim, f"job {short(first.job.job)}: not answered: {refusal}")
+                job = parcel.job.job
+                self._once(parcel.claim, f"job {short(job)}: not answered: {refusal}")
             return []
         stand = [r for r in replies if self._stands(r)]
         if len(stand) < len(replies):
-            return [stand] if stand else []
+            return [self._parcel(stand)] if stand else []
         half = len(replies) // 2
-        return [replies[:half], replies[half:]]
+        return [self._parcel(replies[:half]), self._parcel(replies[half:])]
 
     def _stands(self, reply: Reply) -> bool:
         try:
-            self.sender.simulate(self._call([reply]))
+            self.sender.simulate(self._parcel([reply]).call, "latest")
         except Reverted:
             return False
         return True
@@ -420,26 +434,42 @@ class Defence:
             f"machine's trace does not have: the committed result was computed otherwise",
         )
 
-    def _held(self, job: JobRecord, claim: bytes) -> Answerer:
-        if claim not in self._holdings:
-            while len(self._holdings) >= MOST_HELD:
-                del self._holdings[next(iter(self._holdings))]
-            self._fetching.add(claim)
-            try:
-                self._holdings[claim] = self._hold(job)
-            finally:
-                self._fetching.discard(claim)
-        return self._holdings[claim]
+    def _hold_data(self, action: Supply) -> bool:
+        while len(self._holdings) >= MOST_HELD:
+            del self._holdings[next(iter(self._holdings))]
+        self._fetching.add(action.claim)
+        try:
+            self._holdings[action.claim] = self._hold(action.job)
+        finally:
+            self._fetching.discard(action.claim)
+        return True
 
-    def _supply(self, action: Supply) -> bool:
-        """Answer a demand; False if somebody else did."""
-        proof = self._held(action.job, action.claim).answer(*action.demand.place)
+    def _supplied(self, supplies: Sequence[Supply]) -> list[Parcel]:
+        """Answers to demands for what is at hand, for a while."""
+        began, parcels = self._clock(), list[Parcel]()
+        for action in supplies:
+            if action.claim in self._holdings:
+                self._attempt(action, partial(self._supply, action, parcels))
+            if len(parcels) == MOST_SUPPLIES or self._clock() >= began + GLANCE_SECONDS:
+                break
+        return parcels
+
+    def _supply(self, action: Supply, parcels: list[Parcel]) -> bool:
+        """Answer a demand."""
+        proof = self._holdings[action.claim].answer(*action.demand.place)
         call = self.chain.contracts.court.answer(
             action.job.terms, action.claim, *action.demand.place, proof
         )
-        outcome = self.sender.send(call, already=_done)
-        self._said(action.job, call.what, outcome)
-        return outcome.result is Result.MINED
+        parcels.append(Parcel(action.job, action.claim, call, frozenset({action.key})))
+        return True
+
+    def _fetch(self, supplies: Sequence[Supply]) -> bool:
+        """Have the data of one claim at hand; whether there is now more of it."""
+        for action in supplies:
+            if action.claim not in self._holdings and action.claim not in self._fetching:
+                if self._attempt(action, partial(self._hold_data, action)):
+                    return True
+        return False
 
     def _close(self, action: Close) -> bool:
         call = self.chain.contracts.game.timeout_challengers(action.claim, action.numbers)

@@ -6,6 +6,9 @@ place.  What they meant to do is decided anew from the chain's state by the call
 turns out to be done already is success (``already``).  A call that no contract refuses a second
 time says itself whether it is ``done``; it is asked once the fate of earlier nonces is known, and
 whatever else is sent for the call's own nonce, one of them is mined.
+
+A refusal counts where the newest block refuses too: what is only pending may be taken back, and
+whoever sends it each block anew would keep us silent for nothing.
 """
 
 from __future__ import annotations
@@ -206,11 +209,12 @@ class Sender:
 
     def send_all(self, calls: Sequence[Call]) -> list[Outcome | ChainError]:
         """Sends calls that do not depend on one another, without waiting for one to be mined before
-        the next: how each ended, or why it did not.
+        the next: how each ended, or why it did not.  They are tried at the newest block: nothing
+        that is only pending holds them up.
 
         Raises as ``send`` for what concerns all of them.
         """
-        if len(calls) == 1 or self.wallet is None:
+        if self.wallet is None:
             return [self._tried(partial(self.send, call)) for call in calls]
         with self._lock:
             deadline = self._clock() + self._config.give_up_seconds
@@ -227,7 +231,7 @@ class Sender:
             ]
 
     def _launch(self, call: Call, nonce: int) -> _Flight:
-        quote = self.quote(call)
+        quote = self.quote(call, "latest")
         flight = _Flight(nonce, self._gas(quote), quote.fees)
         self._broadcast(call, flight)
         return flight
@@ -250,7 +254,7 @@ class Sender:
     def _send(self, call: Call, done: Done | None, max_cost: int | None) -> Outcome:
         deadline = self._clock() + self._config.give_up_seconds
         while True:
-            self.simulate(call)
+            block = self._accepted(call)
             if self.wallet is None:
                 log.info("dry run: %s", call.what)
                 return Outcome(Result.DRY_RUN, call)
@@ -259,8 +263,8 @@ class Sender:
                 log.info("%s: done by an earlier transaction of this key", call.what)
                 return Outcome(Result.ALREADY_DONE, call)
             # Where it takes the place of unmined transactions, their effects do not count.
-            block = "latest" if self._count("pending") > nonce else "pending"
-            if block == "latest":
+            if block == "pending" and self._count("pending") > nonce:
+                block = "latest"
                 self.simulate(call, block)
             quote = self.quote(call, block)
             if max_cost is not None and quote.cost > max_cost:
@@ -282,6 +286,29 @@ class Sender:
                 self._past(deadline, call)
                 continue
             return self._outcome(call, receipt)
+
+    def _accepted(self, call: Call) -> str:
+        """The block whose state the call is tried in: the one that the node builds; where that one
+        refuses it, the newest, after one more was mined.  Raises as ``simulate``."""
+        try:
+            self.simulate(call)
+            return "pending"
+        except Reverted:
+            head = self._rpc.number("eth_blockNumber")
+            self.simulate(call, "latest")
+            if not self._crowded():
+                raise  # the next block's time refuses it
+        log.info("%s: refused by what is only pending: waiting for a block", call.what)
+        patience = self._clock() + self._config.bump_seconds
+        while self._rpc.number("eth_blockNumber") == head and self._clock() <= patience:
+            self._rpc.pause(self._config.poll_seconds)
+        self.simulate(call, "latest")
+        return "latest"
+
+    def _crowded(self) -> bool:
+        """Whether the block that the node builds has transactions."""
+        count = self._rpc.call("eth_getBlockTransactionCountByNumber", "pending")
+        return count is not None and quantity(count) > 0
 
     def _count(self, which: str) -> int:
         return self._rpc.number("eth_getTransactionCount", checksum(self.address), which)

@@ -488,7 +488,7 @@ def test_send_all__one_fails_in_its_block__says_why(
     accept = contracts.market.accept(task_hash(terms.task), terms.deal)
     world.accept(terms)
     rival = sender(world, RIVAL)
-    monkeypatch.setattr(rival, "quote", lambda call: Quote(200_000, rival.fees()))
+    monkeypatch.setattr(rival, "quote", lambda call, block: Quote(200_000, rival.fees()))
     refusal, minted = rival.send_all([accept, contracts.token.mint(world.address(RIVAL), 7)])
     assert isinstance(refusal, WrongStatus)
     assert not isinstance(minted, ChainError)

@@ -167,7 +167,7 @@ class Desk:
         self.compute("build", job.job)
         return Truth(self, job.job)
 
-    def simulate(self, call: Any) -> None:
+    def simulate(self, call: Any, block: str = "latest") -> None:
         if self.gone & set(call.numbers):
             raise WrongNode("play", {})
 
@@ -197,7 +197,8 @@ class Desk:
 
     def stand(self) -> None:
         at = Mock(next_timestamp=NOW)
-        self.defence.stand(lambda: (at, Mock()))
+        while self.defence.cycle(at, Mock()):
+            pass
 
 
 def test_stand__many_challenges_of_a_claim__are_computed_once_and_sent_in_bounded_calls() -> None:
