@@ -303,13 +303,28 @@ def finding(
     proofs = [p for p in proofs_in(data) if (p.claim, p.number, p.kind) == which]
     if not proofs:
         return Finding(kind, stop, missing="the proof is not in the transaction's calldata")
-    try:
-        proof = decoded(JUDGED[kind], proofs[-1].proof)
-    except AbiError as error:
-        return Finding(kind, stop, missing=f"the proof is written in an unusual way: {error}")
-    element = proof.element if isinstance(proof, ElementProof | SliceProof) else None
+    # A call may bring proofs that the game refused: of several, the first that shows something.
+    shown = [_shown(d, task, Finding(kind, stop), p.proof, known, why) for p in proofs]
+    if len(shown) == 1:
+        return shown[0]
+    unclear = f"{len(shown)} proofs were sent, and which of them was right cannot be told"
     if known is None:
-        return Finding(kind, stop, element, missing=why)
+        unclear += f": {why}"
+    return next((f for f in shown if f.claimed is not None), Finding(kind, stop, missing=unclear))
+
+
+def _shown(
+    d: Dispute, task: Task, bare: Finding, proof: bytes, known: Known | None, why: str
+) -> Finding:
+    """The finding with what one proof shows; values only where they differ."""
+    kind, stop = bare.kind, bare.stop
+    try:
+        p = decoded(JUDGED[kind], proof)
+    except AbiError as error:
+        return replace(bare, missing=f"the proof is written in an unusual way: {error}")
+    element = p.element if isinstance(p, ElementProof | SliceProof) else None
+    if known is None:
+        return replace(bare, element=element, missing=why)
     dtype, shape = _declared(known, task, kind, stop)
     place: tuple[int, ...] = ()
     if element is not None and element < np.prod(shape, dtype=object):
@@ -320,10 +335,12 @@ def finding(
         item=stop.item, index=stop.index, node=stop.node,
     )  # fmt: skip
     try:
-        claimed, true = compared(context, kind, proof)
+        claimed, true = compared(context, kind, p)
     except ProofError as error:
         missing = f"this version of the referee reads the proof otherwise: {error}"
-        return Finding(kind, stop, element, place, dtype, missing=missing)
+        return replace(bare, element=element, place=place, dtype=dtype, missing=missing)
+    if claimed == true:
+        return replace(bare, missing="this version of the referee sees nothing wrong in the proof")
     return Finding(kind, stop, element, place, dtype, claimed, true)
 
 

@@ -73,22 +73,22 @@ class _Walk:
                 for other in self.clocks.values():
                     other.wait, other.since = Wait.CHALLENGER, now
             case StepOpened():
-                asked = x.wait is Wait.STEP and x.step == event.step
-                if asked:
-                    self._pass(x, Wait.CHALLENGER, event.place)
+                if x.wait is Wait.STEP and x.step == event.step:
+                    self._note(x, event.place)
                 self.steps.add(event.step)
+                # It answers all that wait for it; one whose clock is over has no move to come.
                 for other in self.clocks.values():
                     if other.wait is Wait.STEP and other.step == event.step:
-                        other.wait, other.since = Wait.CHALLENGER, now
+                        self._pass(other, Wait.CHALLENGER, now)
             case Revealed() | BlockRevealed():
-                self._pass(x, Wait.CHALLENGER, event.place)
+                self._move(x, Wait.CHALLENGER, event.place)
             case Pointed() if stop.level or stop.tree >= Tree.STATE_BLOCKS:
-                self._pass(x, Wait.REVEAL, event.place)
+                self._move(x, Wait.REVEAL, event.place)
             case Pointed() if stop.tree is Tree.STEPS and stop.step not in (0, *self.steps):
                 x.step = stop.step
-                self._pass(x, Wait.STEP, event.place)
+                self._move(x, Wait.STEP, event.place)
             case Entered() if event.count == 0:
-                self._pass(x, Wait.REVEAL, event.place)
+                self._move(x, Wait.REVEAL, event.place)
             case Pointed() | Entered():
                 self._note(x, event.place)
 
@@ -99,11 +99,14 @@ class _Walk:
             deadline = x.since + (x.challenger if mine else x.provider) + self.free
         self.left[place] = deadline - place.time
 
-    def _pass(self, x: _Clock, following: Wait, place: Place) -> None:
+    def _move(self, x: _Clock, following: Wait, place: Place) -> None:
         self._note(x, place)
-        over = max(place.time - x.since - self.free, 0)
+        self._pass(x, following, place.time)
+
+    def _pass(self, x: _Clock, following: Wait, now: int) -> None:
+        over = max(now - x.since - self.free, 0)
         if x.wait is Wait.CHALLENGER:
             x.challenger -= over
         else:
             x.provider -= over
-        x.wait, x.since = following, place.time
+        x.wait, x.since = following, now

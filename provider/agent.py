@@ -353,7 +353,11 @@ class Agent:
             steps=data.steps,
             progress=self._percent(job, "running"),
         )
-        self.results.save(job.job, decls, outputs)
+        try:
+            self.results.save(job.job, decls, outputs)
+        except StorageError as error:
+            # It is computed again if it is needed again.
+            self.say(f"job {short(job.job)} goes on without its result on disk: {error}")
         self.say(f"job {short(job.job)} computed, peak memory {engine.memory.peak >> 20} MiB")
         return outputs
 

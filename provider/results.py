@@ -18,6 +18,7 @@ import numpy as np
 from protocol.hashing import tensors_root
 from protocol.spec.trees import tensor_bytes
 from protocol.spec.types import Array, TensorDecl
+from protocol.storage.errors import StorageError
 
 INDEX = "result.json"
 
@@ -33,15 +34,26 @@ class Results:
         return self.directory / job.hex()
 
     def save(self, job: bytes, decls: Sequence[TensorDecl], outputs: Sequence[Array]) -> bytes:
-        """Keep the outputs of ``job``; gives their root."""
+        """Keep the outputs of ``job``; gives their root.
+
+        Raises StorageError where the disk is full or broken.
+        """
         root = tensors_root(decls, outputs)
-        aside = Path(tempfile.mkdtemp(prefix="partial-", dir=self.directory))
-        for k, (decl, tensor) in enumerate(zip(decls, outputs, strict=True)):
-            _write(aside / f"{k}.bin", tensor_bytes(decl, tensor))
-        _write(aside / INDEX, json.dumps({"root": root.hex()}).encode())
-        self.drop(job)
-        aside.rename(self._path(job))
-        _sync(self.directory)
+        try:
+            aside = Path(tempfile.mkdtemp(prefix="partial-", dir=self.directory))
+            try:
+                for k, (decl, tensor) in enumerate(zip(decls, outputs, strict=True)):
+                    _write(aside / f"{k}.bin", tensor_bytes(decl, tensor))
+                _write(aside / INDEX, json.dumps({"root": root.hex()}).encode())
+                self.drop(job)
+                aside.rename(self._path(job))
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+            _sync(self.directory)
+        except OSError as error:
+            raise StorageError(
+                f"results {self.directory}: {error.strerror or error}; make room there"
+            ) from error
         return root
 
     def load(self, job: bytes, decls: Sequence[TensorDecl]) -> list[Array] | None:

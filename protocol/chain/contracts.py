@@ -16,7 +16,7 @@ from protocol.spec.job import Deal, JobTerms, Task
 from protocol.spec.legality_proofs import ABI as CASE_ABI
 from protocol.spec.legality_proofs import Case, Illegality
 from protocol.spec.proofs import ABI, AnyProof
-from protocol.spec.referee import Proof
+from protocol.spec.referee import JUDGED, Proof
 from protocol.spec.strategy import (
     Enter,
     Move,
@@ -157,7 +157,8 @@ def proofs_in(data: bytes) -> list[Proven]:
             rest += reversed(values[0])
         elif name == "prove":
             claim, number, _, kind, proof = values
-            found.append(Proven(claim, number, Proof(kind), proof))
+            if kind in JUDGED:  # the game refuses others
+                found.append(Proven(claim, number, Proof(kind), proof))
     return found
 
 

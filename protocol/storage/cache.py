@@ -114,7 +114,19 @@ class Cache:
         """The entry, fetched by ``fetch`` if it is not there.
 
         ``fetch`` writes the bytes and checks them against ``root``; if it raises, nothing is kept.
+        Raises StorageError where the disk is full or broken.
         """
+        try:
+            return self._obtain(kind, root, fetch, full)
+        except OSError as error:
+            raise StorageError(
+                f"cache {self.directory}: {error.strerror or error}; make room there, or set "
+                "ASSAY_CACHE to another directory"
+            ) from error
+
+    def _obtain(
+        self, kind: str, root: bytes, fetch: Callable[[Entry], None], full: FullCheck | None
+    ) -> Path:
         found = self.find(kind, root, full)
         if found is not None:
             return found
@@ -124,28 +136,32 @@ class Cache:
                 return found
             path = self.path(kind, root)
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._partial)
+            with self._whole(path) as file:
+                fetch(Entry(file))
             try:
-                with os.fdopen(handle, "wb") as file:
-                    fetch(Entry(file))
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(name, path)
-            except OSError as error:
-                raise StorageError(f"cache {self.directory}: {error.strerror}") from error
-            finally:
-                Path(name).unlink(missing_ok=True)
-            self._record(path)
+                self._record(path)
+            except OSError:
+                path.unlink(missing_ok=True)  # without its record nobody would evict it
+                raise
         self.evict(keep=path)
         return path
 
     def _record(self, path: Path) -> None:
+        with self._whole(meta_path(path)) as file:
+            file.write(json.dumps(fingerprint(path)).encode())
+
+    @contextmanager
+    def _whole(self, path: Path) -> Iterator[BinaryIO]:
+        """A file that appears at ``path`` once it is written, or not at all."""
         handle, name = tempfile.mkstemp(dir=self._partial)
-        with os.fdopen(handle, "w") as file:
-            json.dump(fingerprint(path), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, meta_path(path))
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
 
     def entries(self) -> list[tuple[float, int, Path]]:
         """Last use, or until when it is held (seconds since 1970), bytes and path of entries."""

@@ -16,12 +16,17 @@ from client.descent import Known
 from client.disputes import DisputeView, Reader
 from client.jobs import Client
 from client.spoils import Party
+from protocol.chain.chain import Chain
+from protocol.chain.disputes import ClaimFell
 from protocol.chain.rpc import Rpc
+from protocol.chain.transactions import Sender, require_wallet
 from protocol.spec.answers import Part
 from protocol.spec.dispute import CLOSE_GAS, Wait
 from protocol.spec.illegality import prove_illegality
 from protocol.spec.job import Fault, bounty_of, task_hash
 from protocol.spec.limits import DEVNET
+from protocol.spec.proofs import ElementProof
+from protocol.spec.strategy import Move, Prove
 from protocol.spec.trace import Tree
 from protocol.storage.jobs import publish_job
 from protocol.storage.process import NodeProcess
@@ -300,6 +305,45 @@ def test_dispute__without_the_program__draws_all_that_needs_none(
     wrong = replace(other, program=program.program, constants=list(program.constants))
     path = wrong.save(Path(env["ASSAY_DEPLOYMENT"]).with_name("other.assay"))
     assay("dispute", duel.job.hex(), "--model", path, env=env).fails(exits.USAGE, "submitted")
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_dispute__refused_proof_beside_the_true_one__the_true_one_is_shown(
+    assay: Assay, env: Env, world: World, model: Path, behind: bool
+) -> None:
+    """A call that may leave moves out brings a proof of a right number too."""
+    duel = liar(world)
+    number = duel.challenge()
+    moves: list[Move] = []
+    while not moves or not isinstance(moves[-1], Prove):
+        if moves:
+            duel.turn(number)
+        _, moves = duel.moves(number)
+    true = moves[-1]
+    assert isinstance(true, Prove)
+    assert isinstance(true.proof, ElementProof)
+    prover = duel.attack(duel.read().known).prover
+    fake = replace(true, proof=prover.element(1, 2, ELEMENT - 1, true.proof.data))
+    both = [true, fake] if behind else [fake, true]
+    game = world.chain.contracts.game
+    calls = [game.move(duel.claim, number, duel.terms, m).data for m in [*moves[:-1], *both]]
+    call = game.play(duel.claim, duel.terms, [(number, move) for move in moves])
+    deployment = Path(env["ASSAY_DEPLOYMENT"])
+    config = world.config(KEEPER, deployment=deployment, gas_margin_percent=300)
+    with Chain.connect(config) as chain:
+        sent = game.abi.encode("play", calls, False)
+        Sender(chain, require_wallet(chain)).send(replace(call, sent=sent))
+    fell = duel.read().fall
+    assert isinstance(fell, ClaimFell)
+    assert fell.fault is Fault.WRONG
+    job = duel.job.hex()
+    shown = assay("dispute", job, "--model", model, "--json", env=env).json["disputes"][0]
+    wrong = shown["challenges"][0]["finding"]
+    assert (wrong["element"], wrong["missing"]) == (ELEMENT, None)
+    assert wrong["claimedBytes"] != wrong["trueBytes"]
+    told = assay("dispute", job, env=env).out
+    assert "an element of block 0 is wrong" in told
+    assert "no values: 2 proofs were sent" in told
 
 
 def test_known__without_a_model__is_the_program_from_ipfs(

@@ -24,9 +24,18 @@ from client.descent import (
 from client.spoils import Parties, Party, costs, money
 from client.turns import seconds_left
 from protocol.chain.demands import Docket
-from protocol.chain.disputes import ClaimFell, Dispute, Pointed, Stop
+from protocol.chain.disputes import (
+    ClaimFell,
+    Dispute,
+    Entered,
+    GameEvent,
+    Pointed,
+    Revealed,
+    StepOpened,
+    Stop,
+)
 from protocol.chain.receipts import Sent
-from protocol.spec.dispute import CLOSE_GAS, Wait
+from protocol.spec.dispute import CLOSE_GAS, Wait, fold
 from protocol.spec.job import DEAD, Fault
 from protocol.spec.referee import Proof
 from protocol.spec.trace import Tree
@@ -222,6 +231,31 @@ def test_seconds_left__slow_moves__leave_less_for_the_next() -> None:
     left = seconds_left(d, deal)
     assert [*left.values()] == [2000 - opened, budget + 60 - 200]
     assert seconds_left(committed().challenged().dispute(), deal) == {}
+
+
+def test_seconds_left__step_opened_late_for_another__leaves_this_budget_too() -> None:
+    deal = replace(DEAL, work_ms=1000, move_seconds=60)
+    budget, operations = 5 + 24 * 60, fold(ROWS[2:5], 2)
+    story = committed().challenged().challenged(2, OTHER).opened(2)
+    story.game(Pointed, 1, 0, 1, ROWS[1])
+    story.game(Pointed, 2, 0, 1, ROWS[1])
+    asked = story.events[-1].place.time
+    story.game(StepOpened, 1, 1, operations, tuple(ROWS[2:5]), FEE)
+    later(story, asked + 500 - story.events[-1].place.time)
+    opened = story.events[-1].place.time
+    node = fold(ROWS[:16], 4)
+    moves: list[tuple[type[GameEvent], tuple[object, ...]]] = [
+        (Entered, (Tree.OPERATIONS, operations, 3)),
+        (Pointed, (0, 2, ROWS[4])),
+        (Entered, (Tree.OPERATION_BLOCKS, ROWS[4], 300)),
+        (Pointed, (4, 3, node)),
+        (Revealed, (node, tuple(ROWS[:16]), FEE)),
+    ]
+    for kind, values in moves:
+        story.game(kind, 2, *values)
+        later(story, opened - story.events[-1].place.time)
+    left = seconds_left(story.dispute(), deal)
+    assert left[story.events[-1].place] == budget - (500 - 60) + 60
 
 
 # --- money ----------------------------------------------------------------------------------------

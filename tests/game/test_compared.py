@@ -6,7 +6,7 @@ import pytest
 
 from protocol.chain.abi import AbiError
 from protocol.chain.contracts import Game as Calls
-from protocol.chain.contracts import decoded, encoded, proofs_in
+from protocol.chain.contracts import decoded, encoded, proofs_in, terms_values
 from protocol.spec.dispute import Wait
 from protocol.spec.job import JobTerms
 from protocol.spec.proofs import ElementProof, SliceProof
@@ -95,6 +95,18 @@ def test_proofs_in__calls_in_calls__are_found_in_order_and_nothing_else_is() -> 
     assert proofs_in(b"\x12\x34\x56\x78" + outer) == []
     assert proofs_in(outer[:-40]) == []
     assert proofs_in(b"") == []
+
+
+def test_proofs_in__calls_that_the_game_refuses_or_reads_anyway__are_told_apart() -> None:
+    of = case("counter")
+    table, move = last_move(of, LIES["next-state"][1](of))
+    game = Calls(b"G" * 20)
+    values = (CLAIM, 1, terms_values(table.claim.terms), int(move.kind), bytes(33))
+    plain = game.abi.encode("prove", *values)
+    padded, unknown = bytearray(plain), game.abi.encode("prove", *values[:3], 6, b"")
+    padded[-1] = 1
+    both = game.abi.encode("play", [unknown, bytes(padded)], False)
+    assert proofs_in(both) == proofs_in(plain) == [(CLAIM, 1, move.kind, bytes(33))]
 
 
 def test_decoded__bytes_of_another_proof__are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,10 @@ from protocol.spec.job import JobStatus, task_hash
 from protocol.spec.types import Array
 from protocol.spec.workload import Rate
 from protocol.storage.cache import Cache
+from protocol.storage.errors import IpfsRefused
 from protocol.storage.jobs import JobData
+from protocol.storage.store import Store
+from provider import results
 from provider.agent import Agent, AgentConfig
 from provider.decide import Habits, Refusal, Settle
 from provider.policy import Rules
@@ -232,6 +236,39 @@ def test_finish__machine_out_of_memory__gives_the_job_up_and_takes_others(
         terms = client.record(broken)[0].terms
         late = client.chain.contracts.market.slash_late(task_hash(terms.task), terms.deal)
         client.sender.send(late)
+
+
+@pytest.mark.parametrize("where", ["cache", "results", "ipfs"])
+def test_cycle__disk_is_full__is_said_and_the_job_done_once_there_is_room(
+    market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """While data comes, after the last operation, and while outputs are published."""
+
+    def full(*_: object) -> None:
+        if where == "ipfs":
+            raise IpfsRefused("IPFS RPC: add: no space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with market.client() as client, market.agent(2, config(tmp_path)) as (agent, said):
+        if not agent.chain.provider(agent.me, agent.chain.snapshot()).registered:
+            market.register(2, 500)
+        cycles(agent)
+        e = EXAMPLES["mlp"]
+        job = post(client, replace(e, inputs=[np.flip(x) for x in e.inputs])).job
+        owner, name = {
+            "cache": (Cache, "_record"),
+            "results": (results, "_write"),
+            "ipfs": (Store, "put_bytes"),
+        }[where]
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, full)
+            for _ in range(3):
+                agent.cycle()
+        assert any("o space left on device" in line for line in said), said
+        agent.refused.clear()
+        cycles(agent)
+        assert record(agent, job).status is JobStatus.COMMITTED
+        client.verify(job)
 
 
 def test_take__acceptance_that_fails_on_chain__is_refused_for_a_while(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from protocol.chain.book import Attempt, JobRecord, Place
 from protocol.spec.job import Fault, JobStatus, JobTerms
 from protocol.spec.types import Array, DType, TensorDecl
+from protocol.storage.errors import StorageError
 from provider.decide import Collect, Finish, Habits, Refusal, Refuse, Settle, Sight, Take, decide
 from provider.policy import Rules
 from provider.results import Results
@@ -142,6 +146,18 @@ def test_load__altered_or_cut_file__is_forgotten(tmp_path: Path) -> None:
         (tmp_path / JOB.hex() / "0.bin").write_bytes(damage)
         assert results.load(JOB, DECLS) is None
         assert not (tmp_path / JOB.hex()).exists()
+
+
+def test_save__disk_is_full__is_one_clear_error_and_leaves_the_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("provider.results.os.fsync", full)
+    with pytest.raises(StorageError, match=r"No space left .* make room"):
+        Results(tmp_path).save(JOB, DECLS, OUTPUTS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_keep_only__crash_remains__are_removed(tmp_path: Path) -> None:

@@ -66,6 +66,22 @@ def test_obtain__disk_full__is_one_clear_error(cache: Cache) -> None:
         cache.obtain("tensor", bytes(32), fill)
 
 
+def test_obtain__disk_full_at_the_record__is_the_same_error_and_leaves_nothing(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(path: Path) -> dict[str, int]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("protocol.storage.cache.fingerprint", fill)
+        with pytest.raises(StorageError, match=r"No space left .*ASSAY_CACHE"):
+            keep(cache, b"tensor")
+    assert [path for path in cache.directory.rglob("*") if path.is_file()] == [
+        *(cache.directory / "locks").iterdir()
+    ]
+    assert keep(cache, b"tensor").read_bytes() == b"tensor"
+
+
 def test_entry__reset__forgets_what_was_written(cache: Cache) -> None:
     def twice(entry: Entry) -> None:
         entry.write(b"wrong and longer")

@@ -61,9 +61,11 @@ def _entry(item: Mapping[str, Any]) -> Entry:
     )
 
 
-def _decode(what: str, types: Sequence[str], data: bytes) -> tuple[Any, ...]:
+def _decode(
+    what: str, types: Sequence[str], data: bytes, strict: bool = True
+) -> tuple[Any, ...]:
     try:
-        return tuple(decode(list(types), data))
+        return tuple(decode(list(types), data, strict))
     except (DecodingError, OverflowError) as error:
         raise AbiError(
             f"got {len(data)} bytes for {what}, which do not decode as ({', '.join(types)}): "
@@ -95,10 +97,14 @@ class Interface:
                        self.functions[function].outputs, data)  # fmt: skip
 
     def decode_input(self, data: bytes) -> tuple[str, tuple[Any, ...]]:
-        """Name and arguments of calldata.  Raises AbiError for another contract's."""
+        """Name and arguments of calldata.  Raises AbiError for another contract's.
+
+        Whatever pads bytes is let pass: contracts do not look at it.
+        """
         for entry in self.functions.values():
             if entry.selector == data[:4]:
-                return entry.name, _decode(f"a call of {entry.name}", entry.inputs, data[4:])
+                what = f"a call of {entry.name}"
+                return entry.name, _decode(what, entry.inputs, data[4:], strict=False)
         raise AbiError(f"got a call of 0x{data[:4].hex()}, which {self.name} does not have")
 
     def decode_log(
