@@ -86,6 +86,7 @@ class Judge:
         self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
         self._truths = Truths()
         self._took: dict[bytes, float] = {}
+        self._elsewhere = 0.0
         config.directory.mkdir(parents=True, exist_ok=True)
         self._verdicts = dict(_kept(config.directory))
 
@@ -149,10 +150,10 @@ class Judge:
         it takes more than half of the clock that the job's terms give a challenger.
         """
         if not self._truths.has(claim):
-            began = self._clock()
+            began = self._clock() - self._elsewhere
             with self._computing(record):
                 truth = self._truths.of(claim, lambda: self._truth(record))
-            self._took[claim] = self._clock() - began
+            self._took[claim] = self._clock() - self._elsewhere - began
             if truth.trace.root(Tree.OUTPUTS) == record.result_root:
                 self._keep(claim, Verdict.RIGHT)
                 raise Uncertain(f"job {short(record.job)}: its trace has the committed result")
@@ -228,7 +229,10 @@ class Judge:
 
     def _progress(self, done: int, total: int) -> None:
         self._heed(done, total)
+        # What other disputes take is no part of this computation, nor is what they compute.
+        began, before = self._clock(), self._elsewhere
         self.meanwhile()
+        self._elsewhere = before + self._clock() - began
 
     def _keep(self, claim: bytes, verdict: Verdict) -> None:
         self._verdicts[claim] = verdict

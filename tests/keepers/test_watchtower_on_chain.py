@@ -27,7 +27,7 @@ from protocol.chain.transactions import Sender, require_wallet
 from protocol.spec import examples, interpreter
 from protocol.spec.answers import Part
 from protocol.spec.demands import fee_of
-from protocol.spec.dispute import Outcome, Wait
+from protocol.spec.dispute import Outcome, Wait, clock_of
 from protocol.spec.examples import Example
 from protocol.spec.job import Fault, JobStatus, task_hash
 from protocol.spec.workload import Rate
@@ -449,3 +449,26 @@ def test_cycle__trace_slower_than_the_clock__no_bond_at_any_look(
         assert tower.judge.ready(claim.claim), "the trace was built, and took too long"
         book = party.agent.history.sync(tower.chain.snapshot())
         assert claim.claim not in book.disputes
+
+
+def test_prepare__moves_of_other_disputes_in_the_middle__are_no_time_of_the_trace(
+    staffed: Market, tmp_path: Path
+) -> None:
+    job = post(staffed, EXAMPLES["mlp"]).job
+    with liar(staffed, tmp_path, "mlp") as party, watcher(staffed, tmp_path) as tower:
+        committed(party, job)
+        assert tower.cycle().failed == 0  # computes it
+        now = [0.0]
+        record = party.record(job)
+        claim = record.attempts[-1].claim
+        assert claim is not None
+
+        def meanwhile() -> None:
+            now[0] += clock_of(record.terms.deal)
+
+        tower.judge._clock = lambda: now[0]
+        tower.judge.meanwhile = meanwhile
+        for _ in range(4):  # with what other tests left
+            assert tower.cycle().failed == 0
+        assert now[0] > 0
+        assert claim in party.agent.history.sync(tower.chain.snapshot()).disputes
