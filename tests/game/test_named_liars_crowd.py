@@ -137,7 +137,7 @@ class Siege:
             going = [(k + 1, plan[turn]) for k, plan in enumerate(self.plans) if turn < len(plan)]
             waiting = []
             for number, todo in going:
-                call = self.game.play.encode_input([numbered(m, number) for m in todo.moves])
+                call = self.game.play.encode_input([numbered(m, number) for m in todo.moves], True)
                 waiting.append(self.sent(self.challengers[number - 1], self.game, call, 900_000))
             self.crowd.mine_all(self.crowd.send(waiting, self.price))
             replies = [(n, numbered(todo.answer, n)) for n, todo in going if todo.answer]
@@ -146,7 +146,7 @@ class Siege:
 
     def reply(self, replies: list[tuple[int, str]]) -> None:
         """Answers of the provider, in one transaction."""
-        call = self.game.play.encode_input([data for _, data in replies])
+        call = self.game.play.encode_input([data for _, data in replies], True)
         gas = 200_000 * len(replies) + 200_000
         self.count(self.crowd.send([self.sent(self.provider, self.game, call, gas)], self.price))
         for number, _ in replies:
