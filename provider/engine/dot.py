@@ -124,8 +124,8 @@ def scheme_of(t: Template, kernels: Kernels) -> Scheme | None:
     narrow, full = kernels.int_mm["narrow"], kernels.int_mm["full"]
     small_a = t.slots[t.views[0].slot].dtype is DType.I8
     small_b = t.slots[t.views[1].slot].dtype is DType.I8
-    if not narrow or 2 * t.terms >= MOST_TERMS:
-        return None
+    if not narrow or t.terms == 1 or 2 * t.terms >= MOST_TERMS:
+        return None  # of one term, torch's int8 product on CPUs computes anything
     if small_a and not small_b:
         return None
     if small_a:
@@ -336,13 +336,20 @@ def _combine(
 def int_mm(a: Tensor, b: Tensor, arena: Arena) -> Tensor:
     """[m, K] by [n, K], int8, to int32 [m, n].  CUDA wants m > 16 and multiples of 8: padded."""
     m, n, k = a.shape[0], b.shape[0], a.shape[1]
+    a, b = _dense(a), _dense(b)
     if a.device.type == "cpu":
-        # Of rows that overlap, or are one row, it computes anything.
-        return torch._int_mm(a.contiguous(), b.t(), out=arena.get(torch.int32, (m, n)))
+        return torch._int_mm(a, b.t(), out=arena.get(torch.int32, (m, n)))
     a = torch.nn.functional.pad(a, (0, -k % 16, 0, max(0, 32 - m)))
     b = torch.nn.functional.pad(b, (0, -k % 16, 0, -n % 16))
     out = torch._int_mm(a, b.t())
     return out[:m, :n].contiguous() if out.shape != (m, n) else out
+
+
+def _dense(x: Tensor) -> Tensor:
+    """A matrix with every row behind the one before.  Of rows that overlap, or are one row, torch's
+    int8 product computes anything; so it does of a lone row of stride 0, which ``contiguous``
+    leaves as it is and ``view`` does not."""
+    return x.contiguous().view(x.shape)
 
 
 def _flat(radices: Sequence[int], ranges: Ranges) -> int:

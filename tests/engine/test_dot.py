@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import torch
 
 from protocol.spec import legality
 from protocol.spec.assembler import Code
@@ -13,6 +14,8 @@ from protocol.spec.builder import Builder, affine
 from protocol.spec.microcode import Op
 from protocol.spec.types import Array, DType, Instr, Kind, Program, Slot, Template
 from provider.engine import Engine
+from provider.engine.arena import Arena
+from provider.engine.dot import int_mm
 from tests.engine.support import compare
 
 SHAPE = (90, 130, 96)
@@ -182,3 +185,65 @@ def test_dot__nothing_times_negative__is_plus_zero(dtype: DType) -> None:
     )  # fmt: skip
     b.output(b.op(t, [x, w]))
     compare(*b.build(), [])
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("rows", [1, 65])
+@pytest.mark.parametrize("strides", [(0, 1), (1, 1), (63, 1), (257, 1), (1, 65), (64, 2)])
+def test_int_mm__operand_of_any_strides__is_exact(
+    strides: tuple[int, int], rows: int, first: bool
+) -> None:
+    k, other = 64, 130
+    data = torch.from_numpy(np.random.default_rng(7).integers(-128, 128, 1 << 16).astype(np.int8))
+    a, b = data.as_strided((rows, k), strides, 3), data[: other * k].view(other, k)
+    a, b = (a, b) if first else (b, a)
+    assert torch.equal(int_mm(a, b, Arena(a.device)).long(), a.long() @ b.long().t())
+
+
+def test_dot__one_term__is_never_an_int8_product() -> None:
+    """An outer product with enough work for limbs."""
+    b, shape = Builder(), (1024, 1025)
+    rng = np.random.default_rng(9)
+    x, w = (b.constant(rng.integers(-128, 128, n).astype(np.int8), 128) for n in shape)
+    views = (affine(0, shape, (1, 0), r=(1,)), affine(1, shape, (0, 1), r=(1,)))
+    slots = (Slot(DType.I8, shape[0]), Slot(DType.I8, shape[1]))
+    t = Template(
+        Kind.DOT, DType.I64, shape, slots, views, (Instr(Op.ACC),), r=(1,), bound_a=128,
+        bound_b=128,
+    )  # fmt: skip
+    b.output(b.op(t, [x, w]))
+    program, constants = b.build()
+    engine = compare(program, constants, [])
+    plan = engine._operation(0).dot
+    assert plan is not None
+    assert plan.scheme is None
+    assert "INT_MM_SHAPE" not in engine.kernels.disabled
+
+
+@pytest.mark.parametrize("zero", [0, 1])
+@pytest.mark.parametrize("terms", [1, 2, 130])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_dot__vanishing_sums_of_every_precision__are_plus_zero(
+    precision: str, terms: int, zero: int
+) -> None:
+    """Enough work for limbs, but for one term: whichever way adds up, no zero is negative."""
+    dtypes, bounds = PRECISIONS[precision][::2], PRECISIONS[precision][1::2]
+    m, n = (90, 96) if terms > 2 else (800, 700)
+    b = Builder()
+    operands, sizes = [], (m * terms, n * terms)
+    for k, (dtype, bound, size) in enumerate(zip(dtypes, bounds, sizes, strict=True)):
+        value = 0 if k == zero else max(-bound, dtype.min)
+        operands.append(b.constant(np.full(size, value, dtype.numpy), bound))
+    views = (
+        affine(0, (m, n), (terms, 0), r=(terms,), r_strides=(1,)),
+        affine(1, (m, n), (0, terms), r=(terms,), r_strides=(1,)),
+    )
+    slots = tuple(Slot(d, size) for d, size in zip(dtypes, sizes, strict=True))
+    t = Template(
+        Kind.DOT, DType.F32, (m, n), slots, views, (Instr(Op.ACC), Instr(Op.I2F, 0)), r=(terms,),
+        bound_a=bounds[0], bound_b=bounds[1],
+    )  # fmt: skip
+    b.output(b.op(t, operands))
+    program, constants = b.build()
+    (out,) = Engine(program, constants).run([])
+    assert not np.asarray(out).view(np.uint32).any()
