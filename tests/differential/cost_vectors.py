@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from eth_abi import encode as abi_encode
@@ -18,18 +19,18 @@ CALL = "(bytes,uint256,uint256)"
 
 
 def any_extent(rng: Random, r: tuple[int, ...], inner: bool) -> tuple[Digit, ...]:
-    """Digits of r: dense, strided, transposed, backwards, overlapping, still."""
+    """Digits of r: dense, strided, transposed, backwards, overlapping, still; guarded or not."""
     natural = 1
     out = []
     for n in reversed(r):
         stride = rng.choice([0, 1, natural, -natural, natural + 1, 127, 128, 129, 1024, 1 << 20])
-        out.append(Digit(n, stride))
+        out.append(Digit(n, stride, rng.choice([0, 0, 1, -2]), rng.choice([0, 0, 1])))
         natural *= n
     if inner:
-        out[0] = Digit(r[-1], 1)
+        out[0] = replace(out[0], stride=1)
     if rng.random() < 0.3:
         rng.shuffle(out)
-        out = [Digit(n, d.stride) for n, d in zip(reversed(r), out, strict=True)]
+        out = [replace(d, radix=n) for n, d in zip(reversed(r), out, strict=True)]
     return tuple(reversed(out))
 
 

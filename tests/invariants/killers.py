@@ -26,8 +26,8 @@ from tests.game.test_bad_input import (
 from tests.invariants.mutants import Killer, copy_of_the_tree, failed, forge_run
 
 FORGE: Final = (
-    "BlockTree", "DisputePath", "DisputeTypes", "DotProduct", "GameInvariants", "GameRules",
-    "MarketInvariants", "Microcode", "ProgramDecoder", "TensorElement",
+    "BlockTree", "Costs", "DisputePath", "DisputeTypes", "DotProduct", "GameInvariants",
+    "GameRules", "MarketInvariants", "Microcode", "ProgramDecoder", "TensorElement",
 )  # fmt: skip
 """Files of tests/forge."""
 

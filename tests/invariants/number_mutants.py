@@ -11,6 +11,7 @@ FOLDS = "libraries/Folds.sol"
 DOT = "libraries/DotProduct.sol"
 ELEMENT = "libraries/TensorElement.sol"
 LOOP = "libraries/CodeLoop.sol"
+COSTS = "libraries/Costs.sol"
 
 ARITHMETIC = (
     Mutant(
@@ -377,4 +378,35 @@ ELEMENTS = (
     ),
 )
 
-NUMBERS = (*ARITHMETIC, *ELEMENTS)
+BOUNDS = (
+    Mutant(
+        "a still digit cuts nothing",
+        COSTS,
+        "if (stride == 0 && _guarded(v, from + (key & 3) - 1)) e.pieces *= radix;",
+        "",
+        "Costs",
+    ),
+    Mutant(
+        "another digit is asked for its guards",
+        COSTS,
+        "_guarded(v, from + (key & 3) - 1)",
+        "_guarded(v, from)",
+        "Costs",
+    ),
+    Mutant(
+        "a still digit has one guard",
+        COSTS,
+        "\n            || v.weight(k, LegalityView.Weight.GUARD1) != 0;",
+        ";",
+        "Costs",
+    ),
+    Mutant(
+        "what bounds views costs nothing",
+        COSTS,
+        "            _live(t, p);\n",
+        "",
+        "Costs",
+    ),
+)
+
+NUMBERS = (*ARITHMETIC, *ELEMENTS, *BOUNDS)

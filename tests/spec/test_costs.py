@@ -7,6 +7,7 @@ from dataclasses import replace
 from random import Random
 
 import numpy as np
+import pytest
 
 from protocol.spec import costs, trees
 from protocol.spec.constants import BLOCK_BYTES, WORD
@@ -107,6 +108,64 @@ def test_cost__random_views__bounds_every_element_s_blocks_runs_and_siblings() -
         cut += bool(t.views[0].guards or t.live_r)
     assert tight >= 150
     assert cut >= 700
+
+
+def still(rng: Random) -> tuple[View, int]:
+    """A view of many windows: guards look at digits that move nothing; and its elements (i16)."""
+    r = [rng.choice([1, 2, 3, 4, 6, 10, 24, 40]) for _ in range(rng.randrange(2, 4))]
+    digits, natural = [], 1
+    for n in reversed(r):
+        stride = rng.choice([0, 0, 1, natural, -natural, 128, 256, 257, 512, -256, 256 * n])
+        weights = (rng.choice([0, 1, 1, -1, 2, -2, n, -n, 3, -7]) for _ in range(2))
+        digits.append(Digit(n, stride, *weights))
+        natural *= n
+    low = sum(min(0, d.stride * (d.radix - 1)) for d in digits)
+    high = sum(max(0, d.stride * (d.radix - 1)) for d in digits)
+    guards = (Guard(rng.randrange(-8, 9), rng.choice([1, 2, 3, 6, 12, 40])) for _ in range(2))
+    offset = rng.randrange(1536) - low
+    view = View(0, offset, (Digit(1, 0),), tuple(reversed(digits)), tuple(guards))
+    return view, offset + high + rng.randrange(1, 5120)
+
+
+def reads_of(v: View) -> list[int]:
+    """Blocks that hold an element (i16) at which both guards hold, ascending."""
+    at = np.indices([d.radix for d in v.rdigits]).reshape(len(v.rdigits), -1)
+    strides, first, second = zip(*((d.stride, d.g0, d.g1) for d in v.rdigits), strict=True)
+    inside = np.ones(at.shape[1], bool)
+    for guard, weights in zip(v.guards, (first, second), strict=True):
+        line = guard.offset + np.array(weights) @ at
+        inside &= (line >= 0) & (line < guard.bound)
+    return sorted({int(k) for k in (v.offset + np.array(strides) @ at)[inside] // 256})
+
+
+def assert_windows_bounded(seed: int, count: int) -> None:
+    """``count`` views of two or three digits, and that enough of them are cut in pieces."""
+    rng, cut = Random(seed), 0
+    for _ in range(count):
+        v, elements = still(rng)
+        t = Template(
+            Kind.REDUCE, DType.I64, (1,), (Slot(DType.I16, elements),), (v,), (Instr(0x0D),),
+            (SUM,), tuple(d.radix for d in v.rdigits), Fold.ISUM,
+        )  # fmt: skip
+        bound, reads = costs._plain(t, 0, folding=True), reads_of(v)
+        runs = runs_of(reads)
+        levels = trees.levels_of([bytes(WORD)] * -(-elements // 256))
+        siblings = sum(len(trees.siblings_of(levels, first, n)) for first, n in runs)
+        assert len(reads) <= bound.blocks, v
+        assert len(runs) <= bound.runs, v
+        assert siblings <= bound.siblings, v
+        cut += len(runs) > 1
+    assert cut >= count // 20
+
+
+def test_cost__windows_through_digits_of_stride_0__bounds_every_run() -> None:
+    assert_windows_bounded(31, 4000)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(4))
+def test_cost__many_windows_through_digits_of_stride_0__bounds_every_run(seed: int) -> None:
+    assert_windows_bounded(seed, 50_000)
 
 
 def test_cost__loads_of_one_view_at_many_computed_indexes__count_each() -> None:
