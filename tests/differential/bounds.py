@@ -211,7 +211,9 @@ def many_views(n: int) -> Template:
     )
 
 
-def edge(rows: int, inner: int, first: int, second: int) -> Template:
+def edge(
+    rows: int, inner: int, first: int, second: int, a: DType = DType.I16, b: DType = DType.I8
+) -> Template:
     """Every run begins one element before its operand, and both guards hold."""
 
     def view(slot: int, stride: int) -> View:
@@ -220,9 +222,9 @@ def edge(rows: int, inner: int, first: int, second: int) -> Template:
         return View(slot, -1, (Digit(1, 0),), digits, (always, always), -1)
 
     return Template(
-        Kind.DOT, DType.I64, (1,), (Slot(DType.I16, 1 << 17), Slot(DType.I8, 1 << 17)),
+        Kind.DOT, DType.I64, (1,), (Slot(a, 1 << 17), Slot(b, 1 << 17)),
         (view(0, first), view(1, second)), (Instr(Op.ACC),), (), (rows, 2, inner),
-        bound_a=32768, bound_b=128,
+        bound_a=-a.min, bound_b=-b.min,
     )  # fmt: skip
 
 
@@ -259,6 +261,9 @@ def bounds() -> list[Bound]:
         Bound("DOT of short runs", largest(short_runs, 4000), {}),
         Bound("DOT of short runs behind guards", largest(lambda n: edge(n, 2, 0, 0), 900), {}),
         Bound("the same of distant rows", largest(lambda n: edge(n, 33, 4096, 8192), 900), {}),
+        Bound("the same, i16 i16", largest(lambda n: edge(n, 2, 4096, 8192, b=DType.I16), 900), {}),
+        Bound("the same, i8 i8", largest(lambda n: edge(n, 2, 4096, 8192, DType.I8), 900), {}),
+        Bound("DOT of long runs behind guards", largest(lambda n: edge(1, n, 0, 0), 32_768), {}),
         Bound("windows of a still digit", largest(lambda n: windows(7, n, 1 << 22), 100), {}),
         Bound("sixteen views", largest(many_views, 400), {}),
         Bound("digits", largest(digits, 4000), {0: tiny}),
