@@ -56,7 +56,8 @@ MAX_TABLE: Final = 1 << 20
 """Entries of any table of a program (constants, instances, templates, ...)."""
 
 MAX_PROGRAM_BYTES: Final = 64 << 20
-"""Bytes of an encoded program."""
+"""Bytes of an encoded program that anybody publishes or fetches.  A longer one may be legal, as may
+tensors that no machine holds: no single part of it shows how long the whole is."""
 
 MAX_STEPS: Final = 1 << 32
 """Steps of a phase (exclusive)."""

@@ -19,7 +19,6 @@ from protocol.spec.constants import (
     MAX_DIMS,
     MAX_GUARDS,
     MAX_INSTRUCTIONS,
-    MAX_PROGRAM_BYTES,
     MAX_RDIGITS,
     MAX_SLOTS,
     MAX_TABLE,
@@ -290,8 +289,6 @@ def _read_phase_head(r: _Reader) -> tuple[int, int]:
 
 def decode(data: bytes) -> Program:
     """The program whose canonical encoding is ``data``; DecodeError for anything else."""
-    if len(data) > MAX_PROGRAM_BYTES:
-        raise DecodeError(f"program has {len(data)} bytes, at most {MAX_PROGRAM_BYTES} allowed")
     r = _Reader(data)
     h = _read_header(r)
 

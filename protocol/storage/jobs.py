@@ -86,12 +86,19 @@ def publish_job(
 ) -> JobRoots:
     """Add program, constants and inputs to the store, pinned.
 
-    Raises IllegalProgram or TensorMismatch before anything is published.
+    Raises IllegalProgram, TensorMismatch, or ContentTooLarge for a program that nobody would fetch,
+    before anything is published.
     """
     legality.check(program)
     check_tensors("constant", program.constants, constants)
     check_tensors("input", program.inputs, inputs)
-    code = store.put_bytes(encode(program))
+    file = encode(program)
+    if len(file) > MAX_PROGRAM_BYTES:
+        raise ContentTooLarge(
+            f"the program has {len(file)} bytes, at most {MAX_PROGRAM_BYTES} are fetched: "
+            "split it into several jobs"
+        )
+    code = store.put_bytes(file)
     weights = publish_tensors(store, constants, progress)
     data = publish_tensors(store, inputs)
     locators = JobLocators(code, weights.cid, data.cid, tuple(peers))

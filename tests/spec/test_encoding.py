@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from protocol.spec import encoding, examples, legality
+from protocol.spec.constants import MAX_PROGRAM_BYTES, MAX_TABLE
 from protocol.spec.errors import DecodeError, IllegalProgram
 from protocol.spec.examples import Example
 from protocol.spec.trees import levels_of, list_root, root_from_run, siblings_of
@@ -79,6 +80,20 @@ def test_decode__random_bytes_in_a_valid_frame__never_fails_otherwise() -> None:
         except IllegalProgram:
             outcomes["illegal"] += 1
     assert min(outcomes.values()) > 50, outcomes
+
+
+@pytest.mark.long
+def test_decode__phase_as_long_as_is_legal__gives_it_back() -> None:
+    """Longer than what is fetched, and legal: whatever proofs can speak of can be read."""
+    program = next(e.program for e in EXAMPLES if e.name == "counter")
+    phase, *others = program.phases
+    more = (phase.instances[0],) * (MAX_TABLE - len(phase.instances))
+    phase = replace(phase, instances=(*phase.instances, *more))
+    program = replace(program, phases=(phase, *others))
+    legality.check(program)
+    data = encoding.encode(program)
+    assert len(data) > MAX_PROGRAM_BYTES
+    assert encoding.decode(data) == program
 
 
 def test_decode__not_a_program__names_what_it_is() -> None:

@@ -13,11 +13,12 @@ from protocol.spec.encoding import encode, program_root
 from protocol.spec.errors import AssayError
 from protocol.spec.job import Task, pack_steps
 from protocol.spec.types import Program
+from protocol.storage import jobs
 from protocol.storage.bundle import time_left
 from protocol.storage.cache import Cache, meta_path
 from protocol.storage.cid import Cid
 from protocol.storage.errors import ContentTooLarge, ContentTooSlow
-from protocol.storage.jobs import HOLD_S, RENEW_S, Holder, fetch_job
+from protocol.storage.jobs import HOLD_S, RENEW_S, Holder, fetch_job, publish_job
 from protocol.storage.locators import JobLocators
 from tests.storage.conftest import MakeStore
 from tests.storage.fake_rpc import fake_rpc
@@ -62,6 +63,16 @@ def test_fetch_job__program_over_the_limit__is_not_decoded(
         store = make_store(rpc.api)
         with pytest.raises(ContentTooLarge):
             fetch_job(store, cache, TASK, WHERE, max_program=len(CODE) - 1)
+
+
+def test_publish_job__program_that_nobody_would_fetch__publishes_nothing(
+    make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MAX_PROGRAM_BYTES", len(CODE) - 1)
+    with fake_rpc(CODE, lambda handler, data: handler.whole(data)) as rpc:
+        with pytest.raises(ContentTooLarge, match=f"{len(CODE)} bytes, at most {len(CODE) - 1}"):
+            publish_job(make_store(rpc.api), E.program, E.constants, E.inputs)
+        assert not rpc.requests
 
 
 def test_fetch_job__program_cached_by_another_reader__is_still_held_to_the_limit(
