@@ -179,9 +179,8 @@ class Reader:
         return book, at
 
     def _view(
-        self, case: Case, book: Book, made: Mapping[bytes, Sent], turns: Turns,
-        bounty: int,
-    ) -> DisputeView:  # fmt: skip
+        self, case: Case, book: Book, made: Mapping[bytes, Sent], turns: Turns, bounty: int
+    ) -> DisputeView:
         entry = book.providers.get(case[0].provider)
         game, delegate = self.client.chain.deployment.game, entry.delegate if entry else b""
         return dispute_view(

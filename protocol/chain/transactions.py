@@ -306,8 +306,11 @@ class Sender:
         return "latest"
 
     def _crowded(self) -> bool:
-        """Whether the block that the node builds has transactions."""
-        count = self._rpc.call("eth_getBlockTransactionCountByNumber", "pending")
+        """Whether the block that the node builds has transactions; yes where it does not say."""
+        try:
+            count = self._rpc.call("eth_getBlockTransactionCountByNumber", "pending")
+        except NodeRefused:
+            return True
         return count is not None and quantity(count) > 0
 
     def _count(self, which: str) -> int:

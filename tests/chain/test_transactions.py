@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -31,45 +30,10 @@ from protocol.chain.reverts import (
 from protocol.chain.transactions import Quote, Result, Sender, require_wallet
 from protocol.chain.wallet import Wallet
 from protocol.spec.job import JobStatus, bounty_of, task_hash
+from tests.chain.sending import SECONDS, in_thread, pool, sender
 from tests.chain.world import CLIENT, KEEPER, LOCATORS, PROVIDER, RIVAL, STRANGER, World
 
 pytestmark = pytest.mark.chain
-SECONDS = 20.0
-
-
-def sender(world: World, role: int = KEEPER, **changes: Any) -> Sender:
-    """A sender of its own configuration; it shares the world's connections."""
-    chain = Chain(world.config(**changes), world.deployment, world.chain.stop)
-    chain.rpc.close()
-    chain.rpc = world.chain.rpc
-    made = Sender(chain, Wallet.dev(role))
-    return made
-
-
-def in_thread(action: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
-    """Runs an action beside the test; what it gave or raised is in the list."""
-    results: list[object] = []
-
-    def run() -> None:
-        try:
-            results.append(action())
-        except (AssertionError, ChainError) as error:
-            results.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, results
-
-
-def pool(world: World, wanted: int) -> None:
-    """Waits until the pool has a number of transactions ready."""
-    for _ in range(400):
-        if int(world.rpc("txpool_status")["pending"], 16) == wanted:
-            return
-        threading.Event().wait(0.02)
-    pytest.fail(f"the pool never had {wanted} transactions")
-
-
 DEAR = 50 * 10**9
 
 

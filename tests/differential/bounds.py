@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from eth_abi import encode as abi_encode
 
+from protocol.chain.contracts import task_values
 from protocol.spec import encoding, legality, trees
 from protocol.spec.builder import Builder
 from protocol.spec.constants import BLOCK_BYTES
@@ -15,6 +16,7 @@ from protocol.spec.errors import IllegalProgram
 from protocol.spec.job import Task
 from protocol.spec.microcode import Op, signature
 from protocol.spec.proofs import ABI, ElementProof, Prover
+from protocol.spec.referee import Context, Proof
 from protocol.spec.trace import Tree
 from protocol.spec.trees import keccak256
 from protocol.spec.types import (
@@ -296,6 +298,23 @@ class Proven:
     nodes: int
 
 
+@dataclass(frozen=True)
+class Claimed:
+    """An element as it was claimed, and the proof of what it is."""
+
+    context: Context
+    proof: ElementProof
+
+    @property
+    def calldata(self) -> bytes:
+        """Of ``judge``."""
+        c = self.context
+        task = task_values(c.task)
+        words = (task, c.steps_root, c.operations_root, c.leaves, c.step, c.item, c.index, c.node)
+        data = abi_encode([ABI[ElementProof]], [self.proof])
+        return JUDGE + abi_encode([CONTEXT, "uint8", "bytes"], [words, Proof.ELEMENT, data])
+
+
 def _no_levels(tree: Tree, step: int, item: int) -> list[list[bytes]]:
     raise AssertionError(f"no part of the trace is read, {tree.name} {step} {item} was")
 
@@ -315,6 +334,18 @@ def program_of(t: Template, operands: Sequence[Array]) -> tuple[Program, list[Ar
     return b.build()
 
 
+def claimed(program: Program, constants: Sequence[Array], element: int) -> Claimed:
+    """One element of the first operation in a claimed block of zeros."""
+    root, zero = trees.tensors_root(program.constants, constants), bytes(32)
+    task = Task(bytes(20), encoding.program_root(program), root, zero, zero, 1)
+    raws = [np.ascontiguousarray(x).tobytes() for x in constants]
+    prover = Prover(program, raws, [], (1,), 0, _no_levels, _no_data)
+    block = bytes(BLOCK_BYTES)
+    index = element * program.templates[0].dtype.size // BLOCK_BYTES
+    context = Context(task, program, zero, zero, 2, 1, 0, index, keccak256(block))
+    return Claimed(context, prover.element(1, 0, element, block))
+
+
 def proven(bound: Bound, element: int = 0) -> Proven:
     """Proof of one element against a claimed block of zeros."""
     t, rng = bound.template, np.random.default_rng(7)
@@ -328,21 +359,9 @@ def proven(bound: Bound, element: int = 0) -> Proven:
             operands.append(adversarial(rng, slot.dtype, (slot.count,)))
     program, constants = program_of(t, operands)
     legality.check(program)
-    raws = [np.ascontiguousarray(x).tobytes() for x in constants]
-    root = trees.tensors_root(program.constants, constants)
-    zero = bytes(32)
-    task = Task(bytes(20), encoding.program_root(program), root, zero, zero, 1)
-    prover = Prover(program, raws, [], (1,), 0, _no_levels, _no_data)
-    block = bytes(BLOCK_BYTES)
-    proof: ElementProof = prover.element(1, 0, element, block)
-    words = (
-        "0x" + task.referee.hex(), task.program_root, root, zero, zero, 1, 0, 0, 1,
-    )  # fmt: skip
-    index = element * t.dtype.size // BLOCK_BYTES
-    context = (words, zero, zero, 2, 1, 0, index, keccak256(block))
-    data = abi_encode([ABI[ElementProof]], [proof])
-    call = JUDGE + abi_encode([CONTEXT, "uint8", "bytes"], [context, 0, data])
+    shown = claimed(program, constants, element)
+    proof = shown.proof
     paths = [proof.instance.siblings, proof.template.siblings, proof.phase.siblings]
     paths += [operand.siblings for operand in proof.operands]
     nodes = 20 * len(paths) - sum(map(len, paths))
-    return Proven(call, 32 * nodes, nodes)
+    return Proven(shown.calldata, 32 * nodes, nodes)

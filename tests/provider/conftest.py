@@ -24,6 +24,7 @@ from provider.agent import Agent, AgentConfig
 from scripts import evm, tools
 
 TOKEN = 10**18
+HONEST, DEMANDER = 4, 5
 
 
 @dataclass
@@ -104,3 +105,11 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
         made = Market(node.url, deployment, directory, api)
         made.fund(1, 1000)
         yield made
+
+
+@pytest.fixture(scope="module")
+def staffed(market: Market) -> Market:
+    """A provider with a stake, a demander with tokens for bonds."""
+    market.register(HONEST, 400)
+    market.fund(DEMANDER, 10_000)
+    return market

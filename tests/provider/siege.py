@@ -24,10 +24,9 @@ from protocol.spec.workload import Rate
 from provider.agent import Agent, AgentConfig
 from provider.decide import Habits
 from provider.policy import Rules
-from tests.provider.conftest import TOKEN, Market
+from tests.provider.conftest import DEMANDER, HONEST, TOKEN, Market
 
 EXAMPLES = {e.name: e for e in examples.all_examples()}
-HONEST, DEMANDER = 4, 5
 BLOCK_SECONDS = 12
 QUIET_SECONDS = 0.15
 FLOOD = 40

@@ -201,7 +201,7 @@ class Desk:
             pass
 
 
-def test_stand__many_challenges_of_a_claim__are_computed_once_and_sent_in_bounded_calls() -> None:
+def test_cycle__many_challenges_of_a_claim__are_computed_once_and_sent_in_bounded_calls() -> None:
     desk = Desk()
     for number in range(1, 201):
         desk.ask(number, HERE, step=number)
@@ -210,7 +210,7 @@ def test_stand__many_challenges_of_a_claim__are_computed_once_and_sent_in_bounde
     assert [len(numbers) for numbers in desk.sent] == [MOST_MOVES] * 3 + [200 - 3 * MOST_MOVES]
 
 
-def test_stand__1500_challengers_at_once__are_answered_in_a_few_blocks() -> None:
+def test_cycle__1500_challengers_at_once__are_answered_in_a_few_blocks() -> None:
     desk = Desk(block=12.0)
     for number in range(1, 1501):
         desk.ask(number, HERE)
@@ -220,7 +220,7 @@ def test_stand__1500_challengers_at_once__are_answered_in_a_few_blocks() -> None
     assert not desk.seats
 
 
-def test_stand__many_claims_at_once__are_opened_in_one_call() -> None:
+def test_cycle__many_claims_at_once__are_opened_in_one_call() -> None:
     """A call takes a block: of claims of little work many have to be opened within a few."""
     desk = Desk(block=12.0)
     for number in range(1, 41):
@@ -229,7 +229,7 @@ def test_stand__many_claims_at_once__are_opened_in_one_call() -> None:
     assert desk.calls == [40]
 
 
-def test_stand__some_challenges_have_moved_on__the_others_are_answered_in_the_next_call() -> None:
+def test_cycle__some_challenges_have_moved_on__the_others_are_answered_in_the_next_call() -> None:
     desk = Desk()
     for number in range(1, 65):
         desk.ask(number, HERE)
@@ -239,7 +239,7 @@ def test_stand__some_challenges_have_moved_on__the_others_are_answered_in_the_ne
     assert desk.calls == [62]
 
 
-def test_stand__challenges_move_on_in_our_face__the_others_are_answered_by_the_same_call() -> None:
+def test_cycle__challenges_move_on_in_our_face__the_others_are_answered_by_the_same_call() -> None:
     desk = Desk(block=12.0)
     for number in range(1, 65):
         desk.ask(number, HERE)
@@ -250,7 +250,7 @@ def test_stand__challenges_move_on_in_our_face__the_others_are_answered_by_the_s
     assert "56 of 64 moves" in desk.said[-1]
 
 
-def test_stand__one_answer_fails__the_others_are_made() -> None:
+def test_cycle__one_answer_fails__the_others_are_made() -> None:
     desk = Desk()
     desk.ask(1, HERE)
     desk.ask(2, HERE, step=BAD)
@@ -259,7 +259,7 @@ def test_stand__one_answer_fails__the_others_are_made() -> None:
     assert sorted(n for numbers in desk.sent for n in numbers) == [1, 3]
 
 
-def test_stand__asked_in_the_middle_of_a_computation__only_what_needs_none_is_answered() -> None:
+def test_cycle__asked_in_the_middle_of_a_computation__only_what_needs_none_is_answered() -> None:
     desk = Desk()
     desk.ask(1, HERE, step=1)
     desk.ask(2, THERE, step=1)
@@ -281,7 +281,7 @@ def test_stand__asked_in_the_middle_of_a_computation__only_what_needs_none_is_an
     assert not desk.seats
 
 
-def test_stand__opening_is_due_in_the_middle_of_answers__is_built_at_once() -> None:
+def test_cycle__opening_is_due_in_the_middle_of_answers__is_built_at_once() -> None:
     desk = Desk()
     desk.ask(1, HERE)
     desk.stand()
@@ -301,7 +301,7 @@ def test_stand__opening_is_due_in_the_middle_of_answers__is_built_at_once() -> N
     ]  # fmt: skip
 
 
-def test_stand__opening_is_due_in_the_middle_of_a_build__waits_for_its_turn() -> None:
+def test_cycle__opening_is_due_in_the_middle_of_a_build__waits_for_its_turn() -> None:
     desk = Desk()
 
     def opening() -> None:
@@ -317,7 +317,7 @@ def test_stand__opening_is_due_in_the_middle_of_a_build__waits_for_its_turn() ->
     assert desk.sent == [[1], [2]]
 
 
-def test_stand__trace_cannot_be_built__the_other_claim_is_answered_first() -> None:
+def test_cycle__trace_cannot_be_built__the_other_claim_is_answered_first() -> None:
     desk = Desk()
 
     def failed() -> None:

@@ -15,8 +15,6 @@ from provider.progress import Glance
 from tests.provider.conftest import Market
 from tests.provider.siege import (
     BLOCK_SECONDS,
-    DEMANDER,
-    HONEST,
     challenge,
     committed,
     demands,
@@ -29,14 +27,6 @@ from tests.provider.siege import (
 )
 
 pytestmark = pytest.mark.chain
-
-
-@pytest.fixture(scope="module")
-def staffed(market: Market) -> Market:
-    """A provider with a stake, a demander with tokens for bonds."""
-    market.register(HONEST, 400)
-    market.fund(DEMANDER, 10_000)
-    return market
 
 
 def timed(agent: Agent) -> Callable[[], float]:
