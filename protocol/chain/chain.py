@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from itertools import pairwise
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from protocol.chain.abi import AbiError, interface
 from protocol.chain.config import ChainConfig
@@ -44,6 +45,9 @@ from protocol.spec.trace import Tree
 
 Read = tuple[bytes, str, str, tuple[Any, ...]]
 """(address, interface, function, arguments)."""
+
+BLOCKS_TIMED: Final = 8
+"""Blocks from whose times the time of one is taken."""
 
 
 def hex_bytes(text: object, size: int | None = None) -> bytes:
@@ -246,6 +250,16 @@ class Chain:
         """Raises Reorganised unless ``at`` is still the block of its number."""
         if self.block_hash(at.number) != at.hash:
             raise Reorganised(f"block {at.number} was replaced while it was read: read again")
+
+    def block_seconds(self, at: Snapshot) -> int:
+        """Seconds that a block takes: the least of the last eight.  A chain that mines on demand
+        has one of 0, and longer ones while nobody sends."""
+        first = max(0, at.number - BLOCKS_TIMED)
+        asked = [("eth_getBlockByNumber", (hex(n), False)) for n in range(first, at.number)]
+        found = self.rpc.many(asked)
+        times = [quantity(block["timestamp"]) for block in found if isinstance(block, dict)]
+        times.append(at.timestamp)
+        return min((max(0, b - a) for a, b in pairwise(times)), default=0)
 
     # --- reads ------------------------------------------------------------------------------------
 

@@ -77,6 +77,27 @@ def test_balances__account__has_all_of_its_money(world: World) -> None:
     assert world.chain.allowance(who, world.deployment.market, at) == 3
 
 
+def test_block_seconds__chain_of_steady_blocks__is_the_least_of_the_last_eight(
+    fresh_world: World,
+) -> None:
+    def step(seconds: int) -> int:
+        at = fresh_world.chain.snapshot()
+        fresh_world.rpc("evm_setNextBlockTimestamp", at.timestamp + seconds)
+        fresh_world.rpc("evm_mine")
+        return fresh_world.chain.block_seconds(fresh_world.chain.snapshot())
+
+    assert step(0) == 0
+    for _ in range(4):
+        assert step(12) == 0
+    assert [step(12) for _ in range(4)] == [0, 0, 0, 12]
+    assert [step(60), step(5), step(60)] == [12, 5, 5]
+
+
+def test_block_seconds__chain_of_one_block__is_0(world: World) -> None:
+    first = replace(world.chain.snapshot(), number=0)
+    assert world.chain.block_seconds(first) == 0
+
+
 def test_snapshot__node_shows_no_pending_block__has_the_newest_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
