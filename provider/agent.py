@@ -50,6 +50,7 @@ from provider.decide import (
     Collect,
     Finish,
     Habits,
+    Miss,
     Refusal,
     Refuse,
     Settle,
@@ -237,6 +238,9 @@ class Agent:
                 self._take(job, at)
             case Finish(job):
                 self._finish(job, at)
+            case Miss(job):
+                self.failed |= {job.job}
+                self.say(f"job {short(job.job)} cannot be committed any more: its time is over")
             case Settle(job):
                 self._settle(job)
             case Collect(contract, token, native):

@@ -30,7 +30,7 @@ class Sight:
 
     ``time`` is the time a transaction sent now would run at.  ``jobs`` are all live jobs.
     ``credits`` are tokens and wei that could be withdrawn, by contract name.  ``failed`` are
-    accepted jobs that this machine turned out to be unable to run.
+    accepted jobs that this machine turned out to be unable to run, or to run in time.
     """
 
     time: int
@@ -44,6 +44,13 @@ class Sight:
 @dataclass(frozen=True, slots=True)
 class Finish:
     """Run a job that is mine and commit its result."""
+
+    job: JobRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Give up an accepted job of mine whose time is over: no commit would be taken."""
 
     job: JobRecord
 
@@ -79,7 +86,7 @@ class Refuse:
     reason: str
 
 
-Action = Finish | Settle | Collect | Take | Refuse
+Action = Finish | Miss | Settle | Collect | Take | Refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +105,14 @@ class Habits:
 def decide(sight: Sight, schedule: GasSchedule, rules: Rules, habits: Habits) -> list[Action]:
     """Actions in the order they are to be done; at most one of Finish and Take."""
     mine = [job for job in sight.jobs if job.provider == sight.me.address]
-    running = [
-        job
-        for job in mine
-        if job.status is JobStatus.ACCEPTED
-        and sight.time <= job.clock
-        and job.job not in sight.failed
+    accepted = [
+        job for job in mine if job.status is JobStatus.ACCEPTED and job.job not in sight.failed
     ]
+    running = [job for job in accepted if sight.time <= job.clock]
+    actions: list[Action] = [Miss(job) for job in accepted if sight.time > job.clock]
     if running:
-        return [Finish(min(running, key=lambda j: j.clock))]
-    actions: list[Action] = [
+        return [*actions, Finish(min(running, key=lambda j: j.clock))]
+    actions += [
         Settle(job)
         for job in mine
         if job.status is JobStatus.COMMITTED

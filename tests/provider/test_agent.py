@@ -238,6 +238,27 @@ def test_finish__machine_out_of_memory__gives_the_job_up_and_takes_others(
         client.sender.send(late)
 
 
+def test_cycle__time_of_an_accepted_job_is_over__is_said_once(
+    market: Market, tmp_path: Path
+) -> None:
+    with market.client() as client, market.agent(2, config(tmp_path)) as (agent, said):
+        if not agent.chain.provider(agent.me, agent.chain.snapshot()).registered:
+            market.register(2, 500)
+        cycles(agent)
+        job = post(client, EXAMPLES["counter"], attempts=1, run_seconds=30).job
+        agent.cycle()
+        late = record(agent, job)
+        assert late.status is JobStatus.ACCEPTED
+        market.later(31)
+        cycles(agent)
+        cycles(agent)
+        assert [line for line in said if "cannot be committed any more" in line] == said[-1:]
+        terms = late.terms
+        client.sender.send(
+            client.chain.contracts.market.slash_late(task_hash(terms.task), terms.deal)
+        )
+
+
 @pytest.mark.parametrize("where", ["cache", "results", "ipfs"])
 def test_cycle__disk_is_full__is_said_and_the_job_done_once_there_is_room(
     market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str

@@ -15,7 +15,18 @@ from protocol.chain.book import Attempt, JobRecord, Place
 from protocol.spec.job import Fault, JobStatus, JobTerms
 from protocol.spec.types import Array, DType, TensorDecl
 from protocol.storage.errors import StorageError
-from provider.decide import Collect, Finish, Habits, Refusal, Refuse, Settle, Sight, Take, decide
+from provider.decide import (
+    Collect,
+    Finish,
+    Habits,
+    Miss,
+    Refusal,
+    Refuse,
+    Settle,
+    Sight,
+    Take,
+    decide,
+)
 from provider.policy import Rules
 from provider.results import Results
 from tests.provider.test_policy import DEAL, ME, SCHEDULE, TASK
@@ -77,9 +88,12 @@ def test_decide__accepted_job_of_mine__comes_before_new_work() -> None:
     assert actions(sight(later, sooner)) == [Finish(sooner)]
 
 
-def test_decide__accepted_job_past_its_clock__is_given_up() -> None:
+def test_decide__accepted_job_past_its_clock__is_given_up_once() -> None:
     late = held(1, ME.address, JobStatus.ACCEPTED, 1999)
-    assert actions(sight(late)) == []
+    mine = held(3, ME.address, JobStatus.ACCEPTED, 2000)
+    assert actions(sight(late)) == [Miss(late)]
+    assert actions(sight(late, mine)) == [Miss(late), Finish(mine)]
+    assert actions(sight(late, failed=frozenset({late.job}))) == []
 
 
 def test_decide__accepted_job_that_cannot_run_here__does_not_stop_other_work() -> None:
