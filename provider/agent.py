@@ -35,7 +35,7 @@ from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Outcome, Result, Sender, require_wallet
 from protocol.spec.answers import Answerer
 from protocol.spec.errors import LimitExceeded, ProgramError, TensorMismatch
-from protocol.spec.job import task_hash
+from protocol.spec.job import JobStatus, task_hash
 from protocol.spec.types import Array, Program
 from protocol.storage.cache import Cache
 from protocol.storage.config import StorageConfig
@@ -127,6 +127,7 @@ class Agent:
             lambda: Glance(chain.stop, self._defend),
         )  # fmt: skip
         self.assessor = Assessor(config.rules, config.threads, self._fetcher.program)
+        self._paced = b"", 0  # a block, and how long one took then
         self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
         self.defence = Defence(chain, sender, self._truth, self._holdings, say)
         self.schedule = chain.limits(chain.snapshot()).schedule
@@ -206,6 +207,7 @@ class Agent:
         entry = self.chain.provider(self.me, at)
         balances = self.chain.balances(self.me, at)
         live = tuple(job for job in book.jobs.values() if job.live)
+        to_judge = any(job.status is JobStatus.OPEN for job in live)
         mine = [job.job for job in self._mine()]
         self.results.keep_only(mine)
         self.assessor.keep_only(mine)
@@ -222,12 +224,20 @@ class Agent:
                 deposit=entry.deposit,
                 backlog_ms=entry.backlog_ms,
                 max_backlog_ms=self.chain.deployment.max_backlog_ms,
+                block_seconds=self._pace(at) if to_judge else 0,
+                base_fee=at.base_fee,
             ),
             jobs=live,
             credits={name: (c.token, c.native) for name, c in balances.credits.items()},
             refused=self.refused,
             failed=self.failed,
         )
+
+    def _pace(self, at: Snapshot) -> int:
+        """Seconds that a block takes; read once a block."""
+        if self._paced[0] != at.hash:
+            self._paced = at.hash, self.chain.block_seconds(at)
+        return self._paced[1]
 
     def act(self, action: Action, at: Snapshot) -> None:
         """Do one thing.  What goes wrong with one job is said and does not stop the others."""
@@ -277,7 +287,8 @@ class Agent:
             if self._engine is not None and self._engine[0] != _weights_of(job):
                 self._engine[1].release()
                 self._engine = None
-            estimates.append(self.assessor.assess(job, program, steps, self._mine()))
+            mine, pace = self._mine(), self._pace(at)
+            estimates.append(self.assessor.assess(job, program, steps, mine, pace))
 
         try:
             self._fetcher.data(job, judge)

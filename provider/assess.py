@@ -32,10 +32,11 @@ class Assessor:
         self._traces: dict[bytes, float] = {}
 
     def assess(
-        self, job: JobRecord, program: Program, steps: tuple[int, ...], mine: Sequence[JobRecord]
-    ) -> float:
+        self, job: JobRecord, program: Program, steps: tuple[int, ...], mine: Sequence[JobRecord],
+        block_seconds: int = 0,
+    ) -> float:  # fmt: skip
         """Seconds that a run of the job takes here.  ``mine`` are the unsettled jobs of this
-        provider.
+        provider; a block takes ``block_seconds``.
 
         Raises Unsuitable if the rules forbid the job.
         """
@@ -48,7 +49,7 @@ class Assessor:
         threads = self._threads or reading.processors
         others = [self._duty(x) for x in mine if x.job != job.job]
         reason = judge_program(
-            deal, work, seconds, trace, self.rules, reading.memory_free, threads
+            deal, work, seconds, trace, self.rules, reading.memory_free, threads, block_seconds
         ) or judge_duties(duty_of(deal, trace), others, self.rules)
         if reason is not None:
             raise Unsuitable(reason)

@@ -20,13 +20,22 @@ PASSES: Final = 5
 of the traces, and twice (for the operations of a step, and for the bytes of a tensor) of what is
 under way and of what was asked for before."""
 
+BLOCKS: Final = 4
+"""Blocks that have to fit into any clock of a provider: one until it sees what it has to answer,
+one that takes the answer, and as many again if that one is full or the answer is sent once more."""
+
+GAS_PERCENT: Final = 125
+"""At least so much of the present base fee is what a job pays for a unit of its answers' gas: they
+cost the base fee of a later block, which is an eighth higher after each full one, and a tip."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What the person behind the provider allows.
 
     Prices in the token's smallest unit, times in seconds, sizes in bytes.  ``margin`` multiplies
-    the estimated run time before it is compared with a clock.  ``max_program``, ``max_instances``
+    estimated times before they are compared with a clock; ``reserve_seconds``, or ``BLOCKS`` blocks
+    where these take longer, are left for the commit.  ``max_program``, ``max_instances``
     (operations of all phases) and ``max_tensors`` (states, and outputs) bound what a stranger's
     program costs to read; ``max_window_seconds`` how long stake stays locked; a dispute leaves
     ``min_move_seconds`` for each answer.
@@ -47,7 +56,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The provider on chain: free money, unsettled work, and whether it lost this job before."""
+    """The provider on chain: free money, unsettled work, and whether it lost this job before.
+
+    And that chain: ``block_seconds`` that a block takes (0 where they are mined on demand), and
+    ``base_fee`` in wei for a unit of gas (None where there is none).
+    """
 
     address: bytes
     capabilities: int
@@ -56,6 +69,8 @@ class Standing:
     backlog_ms: int
     max_backlog_ms: int
     lost_before: bool = False
+    block_seconds: int = 0
+    base_fee: int | None = None
 
 
 def judge_terms(
@@ -89,6 +104,17 @@ def judge_terms(
             f"a dispute leaves {deal.move_seconds} s for an answer, "
             f"at least {rules.min_move_seconds} s wanted"
         )
+    if deal.move_seconds < BLOCKS * me.block_seconds:
+        return (
+            f"a dispute leaves {deal.move_seconds} s for an answer, "
+            f"{BLOCKS} blocks of this chain take {BLOCKS * me.block_seconds} s"
+        )
+    least = -(-GAS_PERCENT * (me.base_fee or 0) // 100)
+    if deal.gas_price < least:
+        return (
+            f"a dispute pays {deal.gas_price} wei for a unit of gas, "
+            f"at least {least} wanted while the base fee is {me.base_fee}"
+        )
     if task.task_count != 1 or task.first_step != 0:
         return "batches and resumed jobs are not supported yet"
     return None
@@ -109,17 +135,21 @@ def judge_tables(program: Program, rules: Rules) -> str | None:
 
 def judge_program(
     deal: Deal, work: Work, run_seconds: float, trace_seconds: float, rules: Rules,
-    memory_free: int, threads: int = 1,
+    memory_free: int, threads: int = 1, block_seconds: int = 0,
 ) -> str | None:  # fmt: skip
     """Reason to refuse, once the program is known. ``run_seconds`` is this machine's estimate for
-    a run, ``trace_seconds`` for one whose trace is built."""
+    a run, ``trace_seconds`` for one whose trace is built; a block takes ``block_seconds``."""
     most = min(rules.max_memory, memory_free) if memory_free else rules.max_memory
     need_bytes = work.memory + threads * work.scratch
     if need_bytes > most:
         return f"the program needs {need_bytes} bytes, {most} are available"
-    need = run_seconds * rules.margin + rules.reserve_seconds
+    reserve = max(rules.reserve_seconds, BLOCKS * block_seconds)
+    need = run_seconds * rules.margin + reserve
     if need > deal.run_seconds:
-        return f"a run takes {need:.1f} s with margin, the job allows {deal.run_seconds} s"
+        return (
+            f"a run takes {need:.1f} s with margin and {reserve:g} s for its commit, "
+            f"the job allows {deal.run_seconds} s"
+        )
     if trace_seconds * 1000 > deal.work_ms:
         return (
             f"a run takes {trace_seconds * 1000:.0f} ms with its trace, the job declares "

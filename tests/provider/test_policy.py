@@ -77,6 +77,9 @@ def test_judge_terms__everything_fits__accepts() -> None:
         ({}, {}, {"max_work_seconds": 1.9}, "declares 2000 ms of work"),
         ({"window_seconds": 8 * 86_400}, {}, {}, "stays locked for 691200 s"),
         ({"move_seconds": 9}, {}, {}, "leaves 9 s for an answer"),
+        ({"move_seconds": 47}, {"block_seconds": 12}, {}, "an answer, 4 blocks of this chain take"),
+        ({}, {"base_fee": 3}, {}, "pays 3 wei for a unit of gas, at least 4 wanted"),
+        ({"gas_price": 124}, {"base_fee": 100, "deposit": 10**6}, {}, "the base fee is 100"),
     ],
 )
 def test_judge_terms__one_thing_short__says_which(
@@ -86,6 +89,22 @@ def test_judge_terms__one_thing_short__says_which(
     got = judge_terms(TASK, terms, standing, SCHEDULE, replace(RULES, **rules))
     assert got is not None
     assert reason in got
+
+
+@pytest.mark.parametrize(
+    ("deal", "me"),
+    [
+        ({"move_seconds": 48}, {"block_seconds": 12}),
+        ({"move_seconds": 10}, {"block_seconds": 0}),
+        ({"gas_price": 125}, {"base_fee": 100, "deposit": 10**6}),
+        ({"gas_price": 1}, {"base_fee": None}),
+        ({"gas_price": 1}, {"base_fee": 0}),
+    ],
+)
+def test_judge_terms__just_enough_for_this_chain__accepts(
+    deal: dict[str, Any], me: dict[str, Any]
+) -> None:
+    assert judge_terms(TASK, replace(DEAL, **deal), replace(ME, **me), SCHEDULE, RULES) is None
 
 
 def test_judge_terms__batch__refuses() -> None:
@@ -99,7 +118,7 @@ def test_judge_terms__batch__refuses() -> None:
     [
         (1.0, (1 << 20) - 1, {}, "needs 1048576 bytes, 1048575 are available"),
         (1.0, 0, {"max_memory": 1000}, "1000 are available"),
-        (13.0, 0, {}, "takes 31.0 s with margin, the job allows 30 s"),
+        (13.0, 0, {}, "takes 31.0 s with margin and 5 s for its commit, the job allows 30 s"),
         (2.1, 0, {}, "takes 2100 ms with its trace, the job declares 2000 ms"),
         (1.0, 0, {"price_per_second": 51}, "price 50 is below 51"),
     ],
@@ -114,6 +133,14 @@ def test_judge_program__one_thing_short__says_which(
 
 def test_judge_program__everything_fits__accepts() -> None:
     assert judge_program(DEAL, WORK, 2.0, 2.0, RULES, 1 << 30) is None
+
+
+def test_judge_program__slow_blocks__leave_less_of_the_run_clock() -> None:
+    deal = replace(DEAL, run_seconds=52)
+    assert judge_program(deal, WORK, 2.0, 2.0, RULES, 0, block_seconds=12) is None
+    late = judge_program(deal, WORK, 2.1, 2.0, RULES, 0, block_seconds=12) or ""
+    assert "takes 52.2 s with margin and 48 s for its commit, the job allows 52 s" in late
+    assert judge_program(deal, WORK, 2.1, 2.0, RULES, 0, block_seconds=1) is None
 
 
 def test_judge_program__time_without_trace_fits__is_refused_for_the_trace() -> None:
