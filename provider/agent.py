@@ -61,6 +61,7 @@ from provider.decide import (
 from provider.defence import Defence
 from provider.engine import Engine
 from provider.engine.claims import Truth
+from provider.engine.engine import choose_threads
 from provider.engine.errors import EngineError
 from provider.fetching import Fetcher
 from provider.holdings import answerer
@@ -410,7 +411,8 @@ class Agent:
                 data.inputs, seed=job.terms.task.seed, steps=data.steps,
                 progress=self._percent(job, "running again"),
             )  # fmt: skip
-        return answerer(data, outputs, self.config.directory)
+        threads = choose_threads(self.config.threads)
+        return answerer(data, outputs, self.config.directory, threads)
 
     def _percent(self, job: JobRecord, what: str) -> Percent:
         return Percent(self.say, f"job {short(job.job)} {what}", self.chain.stop, self._defend)

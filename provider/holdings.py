@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from protocol.hashing import tensor_root
+from protocol.spec import trees
 from protocol.spec.answers import Answerer, Part
 from protocol.spec.trace import Levels
 from protocol.spec.types import Array
@@ -15,11 +15,13 @@ from provider.engine.shelf import Shelf
 from provider.engine.trace import tensor_data
 
 
-def answerer(data: JobData, outputs: Sequence[Array], directory: Path | None = None) -> Answerer:
+def answerer(
+    data: JobData, outputs: Sequence[Array], directory: Path | None = None, threads: int = 1
+) -> Answerer:
     """Answers from a job's program and tensors, and from the outputs that were committed.
 
-    Each tensor is hashed once, its tree lies in ``directory`` (default: that of temporary files):
-    of demands there may be many, and for each there are seconds.
+    Each tensor is hashed once, by ``threads`` threads, and its tree lies in ``directory`` (default:
+    that of temporary files): of demands there may be many, and for each there are seconds.
     """
     program, shelf = data.program, Shelf(directory)
     tensors = {
@@ -33,11 +35,12 @@ def answerer(data: JobData, outputs: Sequence[Array], directory: Path | None = N
 
     def levels(part: Part, item: int) -> Levels:
         raw = tensor(part, item)
-        return shelf.block_levels((part, item), raw, raw.nbytes)
+        return shelf.block_levels((part, item), raw, raw.nbytes, threads)
 
     @cache
     def roots(part: Part) -> list[bytes]:
-        decls, held = tensors[part]
-        return [tensor_root(decl, x) for decl, x in zip(decls, held, strict=True)]
+        decls, _ = tensors[part]
+        blocks = [levels(part, item)[-1][0] for item in range(len(decls))]
+        return [trees.wrap(d.dtype, d.shape, root) for d, root in zip(decls, blocks, strict=True)]
 
     return Answerer(program, tensor, levels, roots)

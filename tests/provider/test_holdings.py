@@ -28,12 +28,12 @@ def test_answer__every_place__is_the_plain_answerers_and_hashed_once(
     plain = Answerer(e.program, lambda part, item: held[part][item].tobytes())
     hashed = Mock(side_effect=block_leaves)
     monkeypatch.setattr("provider.engine.shelf.block_leaves", hashed)
-    got = answerer(data, outputs, tmp_path)
-    shown = set()
+    again = Mock(side_effect=AssertionError("a tensor is hashed beside its tree"))
+    monkeypatch.setattr("protocol.hashing.roots.block_root", again)
+    got = answerer(data, outputs, tmp_path, threads=2)
     for part, tensors in held.items():
         for item, tensor in enumerate(tensors):
             for index in range(-(-tensor.nbytes // (32 * 512)) + 1):
                 for _ in range(2):
                     assert got.answer(part, item, index) == plain.answer(part, item, index)
-            shown |= {(part, item)} if tensor.nbytes else set()
-    assert hashed.call_count == len(shown) > 0
+    assert hashed.call_count == sum(map(len, held.values())) > 0
