@@ -9,7 +9,7 @@ from protocol.spec.dispute import clock_of
 from protocol.spec.errors import AssayError
 from protocol.spec.job import Deal, trace_seconds
 from protocol.spec.types import Program
-from protocol.spec.workload import Rate, work_of
+from protocol.spec.workload import Rate, data_of, pieces_of, work_of
 from provider import telemetry
 from provider.policy import Duty, Rules, judge_duties, judge_program, judge_tables
 
@@ -29,7 +29,7 @@ class Assessor:
         self.rate = Rate(1.0, 1.0)
         self._threads = threads
         self._fetch = fetch
-        self._traces: dict[bytes, float] = {}
+        self._duties: dict[bytes, Duty] = {}
 
     def assess(
         self, job: JobRecord, program: Program, steps: tuple[int, ...], mine: Sequence[JobRecord],
@@ -44,34 +44,52 @@ class Assessor:
         if reason is not None:
             raise Unsuitable(reason)
         deal, work = job.terms.deal, work_of(program, steps)
-        seconds, trace = self.rate.seconds(work), self.rate.trace_seconds(work)
+        seconds, duty = self.rate.seconds(work), duty_of(deal, self.rate, program, steps)
         reading = telemetry.read()
         threads = self._threads or reading.processors
         others = [self._duty(x) for x in mine if x.job != job.job]
         reason = judge_program(
-            deal, work, seconds, trace, self.rules, reading.memory_free, threads, block_seconds
-        ) or judge_duties(duty_of(deal, trace), others, self.rules)
+            deal, work, seconds, duty.seconds, self.rules, reading.memory_free, threads,
+            block_seconds,
+        ) or judge_duties(duty, others, self.rules, block_seconds)  # fmt: skip
         if reason is not None:
             raise Unsuitable(reason)
-        self._traces[job.job] = trace
+        self._duties[job.job] = duty
         return seconds
 
     def keep_only(self, jobs: Sequence[bytes]) -> None:
         """Forgets all but these."""
-        for job in set(self._traces) - set(jobs):
-            del self._traces[job]
+        for job in set(self._duties) - set(jobs):
+            del self._duties[job]
 
     def _duty(self, job: JobRecord) -> Duty:
         """After a restart the program is looked at again."""
-        if job.job not in self._traces:
+        if job.job not in self._duties:
+            deal = job.terms.deal
             try:
-                self._traces[job.job] = self.rate.trace_seconds(work_of(*self._fetch(job)))
+                self._duties[job.job] = duty_of(deal, self.rate, *self._fetch(job))
             except AssayError:
-                # It cannot be had now: what the terms declare stands for it.
-                return duty_of(job.terms.deal, job.terms.deal.work_ms / 1000)
-        return duty_of(job.terms.deal, self._traces[job.job])
+                return declared(deal)
+        return self._duties[job.job]
 
 
-def duty_of(deal: Deal, seconds: float) -> Duty:
-    """Of a job whose trace takes so long here."""
-    return Duty(seconds, clock_of(deal), trace_seconds(deal.work_ms) + deal.move_seconds)
+def duty_of(deal: Deal, rate: Rate, program: Program, steps: tuple[int, ...]) -> Duty:
+    """Of a job at the rate of this machine."""
+    return _duty(
+        deal,
+        rate.trace_seconds(work_of(program, steps)),
+        max(map(rate.trace_seconds, pieces_of(program, steps))),
+        rate.trace_seconds(data_of(program)),
+    )
+
+
+def declared(deal: Deal) -> Duty:
+    """Of a job whose program cannot be had now: what the terms declare, for the trace as for any
+    part of it."""
+    work = deal.work_ms / 1000
+    return _duty(deal, work, work, work)
+
+
+def _duty(deal: Deal, seconds: float, piece: float, data: float) -> Duty:
+    opening = trace_seconds(deal.work_ms) + deal.move_seconds
+    return Duty(seconds, clock_of(deal), opening, piece, data, deal.move_seconds)

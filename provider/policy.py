@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from protocol.spec.demands import DEMAND_SECONDS
 from protocol.spec.job import Deal, GasSchedule, Task, lock_of
 from protocol.spec.types import Program
 from protocol.spec.workload import Work
+from provider.progress import GLANCE_SECONDS
 
 PASSES: Final = 5
 """Runs of each of its claims' programs that a provider may have to make while one challenger waits:
@@ -164,16 +166,26 @@ def judge_program(
 @dataclass(frozen=True, slots=True)
 class Duty:
     """What challengers of one result may ask for: ``seconds`` of this machine for its trace, while
-    the ``clock`` of each of them runs so long, and the trace is to be opened within ``opening``."""
+    the ``clock`` of each of them runs so long, and the trace is to be opened within ``opening``.
+
+    And what others may demand: data that takes ``data`` seconds to be hashed, ``move`` seconds
+    after the demand's turn in the queue.  Nothing is answered in the middle of a piece of work; the
+    longest of this job takes ``piece`` seconds.
+    """
 
     seconds: float
     clock: int
     opening: int
+    piece: float
+    data: float
+    move: int
 
 
-def judge_duties(new: Duty, others: Sequence[Duty], rules: Rules) -> str | None:
-    """Reason to refuse: with all unsettled results of this provider challenged at once, answers
-    could be late."""
+def judge_duties(
+    new: Duty, others: Sequence[Duty], rules: Rules, block_seconds: int = 0
+) -> str | None:
+    """Reason to refuse: with all unsettled results of this provider challenged, and their data
+    demanded, at once, answers could be late.  A block takes ``block_seconds``."""
     duties = [new, *others]
     longest = rules.margin * max(d.seconds for d in duties)
     soonest = min(d.opening for d in duties)
@@ -184,9 +196,31 @@ def judge_duties(new: Duty, others: Sequence[Duty], rules: Rules) -> str | None:
         )
     need = rules.margin * PASSES * sum(d.seconds for d in duties)
     least = min(d.clock for d in duties)
-    if need <= least:
-        return None
-    return (
-        f"answers to challengers of this and of {len(others)} unsettled results could take "
-        f"{need:.0f} s, the shortest of their clocks is {least} s"
-    )
+    if need > least:
+        return (
+            f"answers to challengers of this and of {len(others)} unsettled results could take "
+            f"{need:.0f} s, the shortest of their clocks is {least} s"
+        )
+    return _judge_demands(duties, rules, BLOCKS * block_seconds)
+
+
+def _judge_demands(duties: Sequence[Duty], rules: Rules, mining: int) -> str | None:
+    """The same for a demand for data of each result, with ``mining`` seconds for the answers.
+
+    The chain makes one due every ``DEMAND_SECONDS``.  This machine hashes the data of one result,
+    then other work has its turn: as long as that took (``progress.Glance``), and to the end of a
+    piece.
+    """
+    piece = rules.margin * max(d.piece for d in duties)
+    left = min(d.move for d in duties) - mining
+    waited, before = 0.0, GLANCE_SECONDS
+    for number, data in enumerate(sorted((rules.margin * d.data for d in duties), reverse=True), 1):
+        waited += before + piece + data
+        left += DEMAND_SECONDS
+        before = max(GLANCE_SECONDS, data)
+        if waited > left:
+            return (
+                f"answers to demands for data of {number} of this and of {len(duties) - 1} "
+                f"unsettled results could take {waited:.0f} s, their clocks leave {left} s"
+            )
+    return None

@@ -354,6 +354,44 @@ def _step_bytes(program: Program, phase: Phase) -> int:
     return sum(s.tensor.nbytes for item, s in pairs if item.kind is NextKind.SLICE)
 
 
+def _traced(nbytes: int, tensors: int) -> Work:
+    """Hashing, and keeping or laying out, tensors of so many bytes."""
+    return Work(0, 0, 0, traced=nbytes, tensors=tensors)
+
+
+def data_of(program: Program) -> Work:
+    """Work of hashing what may be demanded of a result: constants and inputs, and outputs twice, as
+    they are loaded and for their trees."""
+    outputs = [program.states[n].tensor for n in program.outputs]
+    decls = [*program.constants, *program.inputs, *outputs, *outputs]
+    return _traced(sum(d.nbytes for d in decls), len(decls))
+
+
+def pieces_of(program: Program, steps: Sequence[int] | None = None) -> list[Work]:
+    """What is done in one go, where a run and its trace tell their progress after each operation:
+    the loading of what is given; an operation, its result and the states before it; all steps of
+    phases without operations; the publishing of the outputs."""
+    works = [_operation(t) for t in program.templates]
+    given = [d.nbytes for d in (*program.constants, *program.inputs)]
+    outputs = sum(program.states[n].tensor.nbytes for n in program.outputs)
+    pieces = [_traced(sum(given), len(given)), Work(0, 0, 0, outputs=outputs)]
+    count, states = len(program.states), sum(s.tensor.nbytes for s in program.states)
+    calls, idle = 1 + count // 32, 0
+    for phase, run in zip(program.phases, check_steps(program, steps), strict=True):
+        copied = _step_bytes(program, phase)
+        for n in {x.template for x in phase.instances} if run else ():
+            w, traced = works[n], states + _bytes(program.templates[n])
+            pieces.append(
+                Work(
+                    w.products, w.instructions + copied, 0, calls + 5 * w.calls,
+                    traced=traced, tensors=count + 1,
+                )
+            )  # fmt: skip
+        idle += 0 if phase.instances else run
+    pieces.append(Work(0, 0, 0, idle * calls, traced=idle * states, tensors=idle * count))
+    return pieces
+
+
 def work_of(program: Program, steps: Sequence[int] | None = None) -> Work:
     """Work of a run of a legal program with the given steps a phase (default: the maxima)."""
     works = [_operation(t) for t in program.templates]

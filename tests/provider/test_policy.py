@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,9 @@ from protocol.spec.workload import (
     TENSORS,
     Rate,
     Work,
+    data_of,
     peak_memory,
+    pieces_of,
     work_of,
 )
 from provider.policy import (
@@ -58,6 +61,7 @@ ME = Standing(
     max_backlog_ms=10_000,
 )  # fmt: skip
 RULES = Rules()
+duty = partial(Duty, piece=0.0, data=0.0, move=60)
 WORK = Work(products=10**6, instructions=10**6, memory=1 << 20)
 
 
@@ -148,7 +152,7 @@ def test_judge_program__time_without_trace_fits__is_refused_for_the_trace() -> N
 
 
 def test_judge_duties__all_results_challenged_at_once__answers_stay_within_every_clock() -> None:
-    long, short = Duty(10.0, 1000, 99), Duty(1.0, 100, 99)
+    long, short = duty(10.0, 1000, 99), duty(1.0, 100, 99)
     assert judge_duties(long, [long] * 9, RULES) is None
     assert "of 10 unsettled results could take 1100 s, the shortest" in (
         judge_duties(long, [long] * 10, RULES) or ""
@@ -160,10 +164,72 @@ def test_judge_duties__all_results_challenged_at_once__answers_stay_within_every
 
 
 def test_judge_duties__nothing_that_is_under_way__makes_an_opening_late() -> None:
-    long, short = Duty(10.0, 9000, 9000), Duty(1.0, 9000, 20)
+    long, short = duty(10.0, 9000, 9000), duty(1.0, 9000, 20)
     assert judge_duties(long, [short], RULES) is None
     for new, other in ((replace(long, seconds=10.1), short), (short, replace(long, seconds=10.1))):
         assert "has to be opened within 20 s" in (judge_duties(new, [other], RULES) or "")
+
+
+def test_judge_duties__one_long_piece_of_any_job__makes_a_demand_late() -> None:
+    """15 s and 60 s are left for the first: 2 s of other work, and 36.5 s with a margin of 2."""
+    calm, long = duty(1.0, 9000, 9000), duty(1.0, 9000, 9000, piece=36.5)
+    assert judge_duties(long, [], RULES) is None
+    assert judge_duties(long, [calm], replace(RULES, margin=1.0)) is None
+    longer = replace(long, piece=36.6)
+    for new, others in ((longer, []), (longer, [calm]), (calm, [longer])):
+        got = judge_duties(new, others, RULES) or ""
+        assert "answers to demands for data of 1 of this and of" in got
+        assert "could take 75 s, their clocks leave 75 s" in got
+    assert "leave 35 s" in (judge_duties(long, [replace(calm, move=20)], RULES) or "")
+    assert "leave 27 s" in (judge_duties(long, [], RULES, block_seconds=12) or "")
+
+
+def test_judge_duties__tensors_of_one_job_and_operation_of_another__count_together() -> None:
+    large, long = duty(1.0, 9000, 9000, data=20.0), duty(1.0, 9000, 9000, piece=20.0)
+    assert judge_duties(large, [], RULES) is None
+    assert judge_duties(long, [], RULES) is None
+    assert "could take 82 s" in (judge_duties(large, [long], RULES) or "")
+    assert "could take 82 s" in (judge_duties(long, [large], RULES) or "")
+
+
+def test_judge_duties__data_of_many_results__is_hashed_as_fast_as_demands_come_due() -> None:
+    """Each takes its 6 s and leaves 6 s to other work, of the 15 s between two demands."""
+    quick, slow = duty(1.0, 9000, 9000, data=3.0), duty(1.0, 9000, 9000, data=6.0)
+    assert judge_duties(quick, [quick] * 500, replace(RULES, margin=1.0)) is None
+    assert judge_duties(slow, [slow] * 4, RULES) is None
+    assert "of 8 of this and of 7 unsettled" in (judge_duties(slow, [slow] * 7, RULES) or "")
+
+
+def test_pieces_of__operations__are_what_is_done_in_one_go() -> None:
+    rate = Rate(1e9, 1e9)
+    whole = rate.seconds(work_of(one := chain(Op.FSQRT, 200)))
+    assert max(map(rate.seconds, pieces_of(one))) == pytest.approx(whole, rel=0.01)
+    counter = examples.counter().program
+    few, many = (max(map(rate.trace_seconds, pieces_of(counter, (n,)))) for n in (1, 16))
+    assert few == many
+
+
+def test_pieces_of__steps_without_operations__are_all_one_piece() -> None:
+    program = examples.counter().program
+    (phase,) = program.phases[:1]
+    idle = Phase(1 << 31, (), tuple(Next(NextKind.KEEP) for _ in phase.nexts))
+    pieces = pieces_of(replace(program, phases=(idle,), halt=None))
+    assert max(map(Rate(1e12, 1e12).trace_seconds, pieces)) > 1e5
+
+
+def test_pieces_of__outputs__are_published_in_one_go() -> None:
+    program = examples.counter().program
+    many = replace(program, outputs=program.outputs[:1] * 1000)
+    state = program.states[program.outputs[0]].tensor.nbytes
+    rate = Rate(1e15, 1e15, 1e15, outputs=1000.0, traced=1e15)
+    assert max(map(rate.seconds, pieces_of(many))) == pytest.approx(state, rel=1e-6)
+
+
+def test_data_of__mlp__is_all_that_may_be_demanded() -> None:
+    program = examples.mlp().program
+    given = sum(d.nbytes for d in (*program.constants, *program.inputs))
+    outputs = sum(program.states[n].tensor.nbytes for n in program.outputs)
+    assert data_of(program).traced == given + 2 * outputs
 
 
 def test_work_of__steps__are_all_traced_states_and_results() -> None:
