@@ -464,12 +464,14 @@ class Defence:
         return True
 
     def _fetch(self, supplies: Sequence[Supply]) -> bool:
-        """Have the data of one claim at hand; whether there is now more of it."""
+        """Have the data of claims at hand, for a while; whether there is now more of it."""
+        began, got = self._clock(), 0
         for action in supplies:
             if action.claim not in self._holdings and action.claim not in self._fetching:
-                if self._attempt(action, partial(self._hold_data, action)):
-                    return True
-        return False
+                got += self._attempt(action, partial(self._hold_data, action))
+            if got == MOST_SUPPLIES or (got and self._clock() >= began + GLANCE_SECONDS):
+                break
+        return got > 0
 
     def _close(self, action: Close) -> bool:
         call = self.chain.contracts.game.timeout_challengers(action.claim, action.numbers)

@@ -127,8 +127,9 @@ BAD = 666
 class Desk:
     """A defence whose computations are logged; ``meanwhile`` happens in the middle of the next.
 
-    A call takes ``block`` seconds.  A challenge of ``hasty`` moves on just before the call with a
-    move of it, in our face; of ``gone`` it has moved on since we looked.
+    Calls take ``block`` seconds, having the data of a claim at hand ``holding``.  A challenge of
+    ``hasty`` moves on just before the call with a move of it, in our face; of ``gone`` it has moved
+    on since we looked.
     """
 
     def __init__(self, block: float = 0.0) -> None:
@@ -140,22 +141,30 @@ class Desk:
         self.meanwhile: list[Callable[[], object]] = []
         self.hasty: set[int] = set()
         self.gone: set[int] = set()
-        self.now = 0.0
+        self.now = self.holding = 0.0
         self.block = block
+        self.asks: dict[int, Ask] = {}
         chain, self.sender = Mock(), Mock()
         chain.contracts.game.move.side_effect = lambda claim, number, terms, move: number
         chain.contracts.game.together.side_effect = lambda numbers, every: Mock(
             numbers=numbers, what="reveal"
         )
+        chain.contracts.court.answer.side_effect = lambda terms, claim, part, item, index, proof: (
+            Mock(numbers=[item], what="answer")
+        )
         self.sender.send_all.side_effect = self.send_all
         self.sender.simulate.side_effect = self.simulate
         self.defence = Defence(
-            chain, self.sender, self.build, Mock(), self.said.append, clock=lambda: self.now
+            chain, self.sender, self.build, self.hold, self.said.append, clock=lambda: self.now
         )
         self.defence.look = self.look  # type: ignore[method-assign]
 
     def look(self, at: Snapshot, book: Book) -> tuple[list[Seat], list[Ask]]:
-        return list(self.seats.values()), []
+        return list(self.seats.values()), list(self.asks.values())
+
+    def hold(self, job: JobRecord) -> Any:
+        self.now += self.holding
+        return Mock()
 
     def compute(self, what: str, claim: bytes) -> None:
         self.log.append((what, claim))
@@ -188,12 +197,19 @@ class Desk:
         made = [n for n in call.numbers if n not in self.hasty]
         self.sent.append(made)
         for number in call.numbers:
-            del self.seats[number]
+            self.seats.pop(number, None)
+            self.asks.pop(number, None)
         return Mock(result=Result.MINED, logs=[{}] * len(made), gas=1)
 
     def ask(self, number: int, claim: bytes, step: int = 0, wait: Wait = Wait.REVEAL) -> None:
         asked = seat(number, wait, 10**6, claim, step, since=number)
         self.seats[number] = replace(asked, job=replace(JOB, job=claim))
+
+    def demand(self, number: int, claim: bytes) -> None:
+        made = Place(1, 0, bytes(32), bytes(32), 1)
+        until = NOW + 15 * number
+        asked = DemandRecord(number, b"\3" * 20, Part.OUTPUT, number, 0, until, made)
+        self.asks[number] = Ask(replace(JOB, job=claim), claim, asked)
 
     def stand(self) -> None:
         at = Mock(next_timestamp=NOW)
@@ -328,6 +344,25 @@ def test_cycle__trace_cannot_be_built__the_other_claim_is_answered_first() -> No
     desk.ask(2, THERE)
     desk.stand()
     assert desk.sent == [[2], [1]]
+
+
+def test_cycle__demands_for_many_claims__are_answered_many_in_a_block() -> None:
+    """Their data is at hand at once; the chain makes a demand due each 15 s."""
+    desk = Desk(block=12.0)
+    for number in range(1, 25):
+        desk.demand(number, bytes([number]) * 32)
+    desk.stand()
+    assert [n for numbers in desk.sent for n in numbers] == list(range(1, 25))
+    assert desk.now <= 24 * 15 / 2
+
+
+def test_cycle__data_of_a_claim_takes_long__is_shown_before_the_next_is_looked_for() -> None:
+    desk = Desk(block=12.0)
+    desk.holding = 20.0
+    for number in (1, 2):
+        desk.demand(number, bytes([number]) * 32)
+    desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+    assert (desk.sent, desk.now) == ([[1]], 32.0)
 
 
 def test_glance__cheap_questions_without_end__a_computation_takes_at_most_twice_as_long() -> None:
