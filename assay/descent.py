@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.output import hexa, pairs, relative, rounded, seconds_text, short, show, table
-from assay.session import NATIVE, TOKEN, address_text
+from assay.session import address_text
+from protocol.chain.amounts import NATIVE, TOKEN
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -37,7 +37,10 @@ class Amount(click.ParamType[int]):
 class Duration(click.ParamType[int]):
     """Seconds, or a number with s, m, h or d behind it; its value is whole seconds."""
 
-    name = "seconds"
+    name = "duration"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "30s|10m|2h|…"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None

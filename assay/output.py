@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from protocol.chain.amounts import amount as amount
+from protocol.chain.amounts import rounded as rounded
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -22,6 +25,11 @@ PLAIN_WIDTH = 100
 """Columns of a table that goes to a file or a pipe."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+market_json_option = click.option(
+    "--json", "as_json", is_flag=True,
+    help="Print JSON, for programs: money in smallest units (10^18 are one ADT or ETH), times in "
+         "the chain's seconds, attempts from 1.")  # fmt: skip
 
 
 def show(made: RenderableType, *, beside: bool = False) -> None:
@@ -170,23 +178,6 @@ def hexa(value: bytes) -> str:
 def short(value: bytes) -> str:
     """0x and the first 10 digits: long enough to name a job, or a provider, in a command."""
     return f"0x{value.hex()[:10]}"
-
-
-def amount(value: int, decimals: int = 18, symbol: str = "") -> str:
-    """A token amount with its decimal point, without needless zeros."""
-    whole, part = divmod(abs(value), 10**decimals)
-    text = f"{whole:,}" if part == 0 else f"{whole:,}.{part:0{decimals}d}".rstrip("0")
-    return f"{'-' if value < 0 else ''}{text}{' ' + symbol if symbol else ''}"
-
-
-def rounded(value: int, decimals: int = 18) -> str:
-    """An amount with at most four decimals that are not leading zeros, rounded down."""
-    part = abs(value) % 10**decimals
-    digits = f"{part:0{decimals}d}"
-    keep = min(decimals - len(str(part)) + 4 if abs(value) < 10**decimals else 4, decimals)
-    cut = int(digits[:keep].ljust(decimals, "0")) if keep else 0
-    whole = abs(value) - part + cut
-    return amount(whole if value >= 0 else -whole, decimals)
 
 
 def parse_amount(text: str, decimals: int = 18) -> int:

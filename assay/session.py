@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import ShortOfMoney
-from assay.output import amount, rounded, say, working
+from assay.output import amount, say, working
+from protocol.chain.amounts import exactly as exactly
+from protocol.chain.amounts import native as native
+from protocol.chain.amounts import tokens as tokens
 
 if TYPE_CHECKING:
     from protocol.chain.chain import Chain
@@ -17,26 +20,7 @@ if TYPE_CHECKING:
     from protocol.chain.transactions import Outcome, Sender
     from protocol.chain.wallet import Wallet
 
-TOKEN = "ADT"
-"""Symbol of the token in tables; JSON has none."""
-
-NATIVE = "ETH"
 PERMIT_SECONDS = 3600
-
-
-def tokens(value: int) -> str:
-    """Tokens for people."""
-    return amount(value, symbol=TOKEN)
-
-
-def native(value: int) -> str:
-    """Native money for people, rounded down to what matters."""
-    return f"{rounded(value)} {NATIVE}"
-
-
-def exactly(value: int) -> str:
-    """Native money to the last wei."""
-    return amount(value, symbol=NATIVE)
 
 
 @contextmanager

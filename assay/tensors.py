@@ -114,6 +114,12 @@ def read_sentences(texts: Sequence[str], file: IO[str] | None) -> list[str]:
     return found
 
 
+def reads_sentences(model: Compiled) -> bool:
+    """Whether the model takes token ids and a mask, each of one row a sentence."""
+    names = tuple(port.name for port in model.inputs)
+    return names == TEXT_INPUTS and all(len(port.shape) == 2 for port in model.inputs)
+
+
 def encode_sentences(model: Compiled, sentences: Sequence[str]) -> Sentences:
     """Token ids and masks of the sentences, padded to the model's batch and length.
 
@@ -121,8 +127,7 @@ def encode_sentences(model: Compiled, sentences: Sequence[str]) -> Sentences:
     """
     import numpy as np
 
-    names = tuple(port.name for port in model.inputs)
-    if names != TEXT_INPUTS or any(len(p.shape) != 2 for p in model.inputs):
+    if not reads_sentences(model):
         wants = ", ".join(f"{p.name} {p.dtype}{list(p.shape)}" for p in model.inputs)
         raise BadInput(f"the model reads no sentences but {wants}: give --input")
     from client.models.minilm import MAX_TOKENS, Tokenizer
@@ -142,8 +147,18 @@ def encode_sentences(model: Compiled, sentences: Sequence[str]) -> Sentences:
 # --- writing --------------------------------------------------------------------------------------
 
 
+def check_target(target: Path) -> None:
+    """BadInput, before anything long begins, unless ``target`` can be made: in a folder that is
+    there."""
+    if not target.parent.is_dir():
+        raise BadInput(f"{target.parent} is no folder: make it, or name another with -o")
+    if target.is_dir() and target.suffix in (".npz", ".npy"):
+        raise BadInput(f"{target} is a folder: name a file with -o")
+
+
 def save_outputs(target: Path, outputs: Sequence[Array], names: Sequence[str]) -> list[Path]:
-    """Write outputs to ``FILE.npz``, one output to ``FILE.npy``, else each to ``DIR/NAME.npy``.
+    """Write outputs to ``FILE.npz``, one output to ``FILE.npy``, else each to ``DIR/NAME.npy``,
+    where DIR alone is made.
 
     Each file appears whole or not at all.  Raises BadInput when it cannot be written.
     """
@@ -157,7 +172,7 @@ def save_outputs(target: Path, outputs: Sequence[Array], names: Sequence[str]) -
             if len(outputs) != 1:
                 raise BadInput(f"got {len(outputs)} outputs for {target}: name a folder or .npz")
             return [_whole(target, partial(_save, outputs[0]))]
-        target.mkdir(parents=True, exist_ok=True)
+        target.mkdir(exist_ok=True)
         return [
             _whole(target / f"{name}.npy", partial(_save, array))
             for name, array in zip(names, outputs, strict=True)
@@ -173,7 +188,6 @@ def _save(array: Array, file: IO[bytes]) -> None:
 
 
 def _whole(path: Path, write: Callable[[IO[bytes]], None]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:

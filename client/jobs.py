@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -24,6 +24,7 @@ from client.job_errors import (
 from client.terms import Quote, Wishes, quote, terms_for
 from client.views import JobView, ProviderView, job_view
 from protocol.chain.abi import AbiError
+from protocol.chain.amounts import exactly, tokens
 from protocol.chain.book import Book, JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call
@@ -246,24 +247,26 @@ class Client:
                 return "credit"
             if payment == "credit":
                 raise InsufficientFunds(
-                    f"{who} has a credit of {credit.token} tokens and {credit.native} wei with "
-                    f"{market}; the job takes {price.price} and {price.bounty}: deposit first"
+                    f"{who} has a credit of {tokens(credit.token)} and {exactly(credit.native)} "
+                    f"with {market}; the job takes {tokens(price.price)} and "
+                    f"{exactly(price.bounty)}: deposit first"
                 )
         if has.token < price.price:
             raise InsufficientTokens(
-                f"{who} has {has.token} tokens, the price is {price.price}: get "
-                f"{price.price - has.token} more, or offer less"
+                f"{who} has {tokens(has.token)}, the price is {tokens(price.price)}: get "
+                f"{tokens(price.price - has.token)} more, or offer less"
             )
         if has.native < price.bounty:
             raise InsufficientFunds(
-                f"{who} has {has.native} wei, the bounty is {price.bounty} beside gas: get more"
+                f"{who} has {exactly(has.native)}, the bounty is {exactly(price.bounty)} beside "
+                f"gas: get more"
             )
         if payment in ("auto", "allowance") and has.market_allowance >= price.price:
             return "allowance"
         if payment == "allowance":
             raise InsufficientAllowance(
-                f"{market} may take {has.market_allowance} tokens of {who}, the price is "
-                f"{price.price}: pay by permit, or approve first"
+                f"{market} may take {tokens(has.market_allowance)} of {who}, the price is "
+                f"{tokens(price.price)}: pay by permit, or approve first"
             )
         return "permit" if payment == "auto" else payment
 
@@ -319,18 +322,24 @@ class Client:
         return job_view(record, at, self.chain.limits(at).schedule)
 
     def follow(
-        self, job: bytes, until: frozenset[JobStatus] = JobRecord.FINAL
+        self,
+        job: bytes,
+        until: frozenset[JobStatus] = JobRecord.FINAL,
+        waiting: Callable[[JobView], None] | None = None,
     ) -> Iterator[JobView]:
         """The job now, and again after each change, until its status is one of ``until`` or final.
 
-        Raises UnknownJob, Interrupted when a stop is asked for, NodeUnavailable.
+        ``waiting`` sees it at each look that finds no change.  Raises UnknownJob, Interrupted when
+        a stop is asked for, NodeUnavailable.
         """
-        seen: JobRecord | None = None
+        seen: JobView | None = None
         while True:
             record, at = self.record(job)
-            if record != seen:
-                seen = record
-                yield job_view(record, at, self.chain.limits(at).schedule)
+            if seen is None or record != seen.record:
+                seen = job_view(record, at, self.chain.limits(at).schedule)
+                yield seen
+            elif waiting is not None:
+                waiting(replace(seen, time=max(at.timestamp, at.next_timestamp)))
             if record.status in until or not record.live:
                 return
             self.chain.rpc.pause(self.chain.config.poll_seconds)
@@ -440,17 +449,17 @@ class Client:
                 calls.append(contract.withdraw_native(who, native))
         return [self.sender.send(call) for call in calls]
 
-    def deposit(self, tokens: int, native: int) -> Outcome:
+    def deposit(self, token: int, native: int) -> Outcome:
         """Brings money in for later posts.  Raises InsufficientTokens and as ``Sender.send``."""
         has = self.balances()
-        if has.token < tokens:
+        if has.token < token:
             raise InsufficientTokens(
-                f"the wallet has {has.token} tokens, wanted {tokens}: get more"
+                f"the wallet has {tokens(has.token)}, wanted {tokens(token)}: get more"
             )
         contracts = self.chain.contracts
-        if has.market_allowance < tokens:
-            self.sender.send(contracts.token.approve(contracts.market.address, tokens))
-        return self.sender.send(contracts.market.deposit(tokens, native))
+        if has.market_allowance < token:
+            self.sender.send(contracts.token.approve(contracts.market.address, token))
+        return self.sender.send(contracts.market.deposit(token, native))
 
 
 def _utc(seconds: int) -> str:

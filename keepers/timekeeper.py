@@ -24,6 +24,7 @@ from keepers.base import Keeper, Runner
 from keepers.config import KeeperConfig
 from keepers.policy import Policy as Policy
 from keepers.turns import Ask, Board, Defeat, Expose, Late, Reclaim, Refund, Topple, Turn
+from protocol.chain.amounts import gwei, native
 from protocol.chain.book import Book, JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call, short
@@ -295,7 +296,7 @@ class Timekeeper(Keeper[View, Move]):
             already=lambda refusal: isinstance(refusal, WrongStatus),
             max_cost=action.most,
         )
-        what = f"{action.kind.value} {short(action.job)} (attempt {action.attempt})"
+        what = f"{action.kind.value} {short(action.job)} (attempt {action.attempt + 1})"
         return _line(what, outcome, action.bounty)
 
     def _end_turn(self, action: turns.Move) -> str:
@@ -339,18 +340,18 @@ class Timekeeper(Keeper[View, Move]):
             source.withdraw_native(self.sender.address, action.amount),
             already=lambda refusal: isinstance(refusal, CreditTooLow),
         )
-        return f"withdrew bounties of {action.amount} wei from the {action.contract}"
+        return f"withdrew bounties of {native(action.amount)} from the {action.contract}"
 
 
 def _line(what: str, outcome: Sent, bounty: int) -> str:
     match outcome.result:
         case Result.MINED:
-            return (f"{what} in block {outcome.block}: {outcome.gas} gas, {outcome.paid} wei for a "
-                    f"bounty of {bounty}")  # fmt: skip
+            return (f"{what} in block {outcome.block}: {outcome.gas:,} gas, {native(outcome.paid)} "
+                    f"for a bounty of {native(bounty)}")  # fmt: skip
         case Result.ALREADY_DONE:
             return f"{what}: somebody else did"
         case Result.DRY_RUN:
-            return f"{what}: due, and not sent without a key (bounty {bounty} wei)"
+            return f"{what}: due, and not sent without a key (bounty {native(bounty)})"
 
 
 # --- the process ---------------------------------------------------------------------------------
@@ -374,15 +375,15 @@ def check(chain: Chain, config: KeeperConfig) -> list[str]:
     due = len(decide(view, keeper.policy))
     lines = [
         f"chain {chain.chain_id} at block {at.number}, market {checksum(chain.deployment.market)}",
-        f"{len(view.jobs)} live jobs, {due} calls due, gas at {view.fee} wei",
+        f"{len(view.jobs)} live jobs, {due} calls due, gas at {gwei(view.fee)}",
     ]
     if keeper.sender.wallet is None:
         lines.append("no key: a dry run, nothing would be sent")
         return lines
-    who, native = checksum(keeper.sender.address), chain.balances(keeper.sender.address, at).native
-    lines.append(f"account {who} with {native} wei")
-    if native < config.low_balance_wei:
-        lines.append(f"warning: that is below {config.low_balance_wei} wei: send it more")
+    who, has = checksum(keeper.sender.address), chain.balances(keeper.sender.address, at).native
+    lines.append(f"account {who} with {native(has)}")
+    if has < config.low_balance_wei:
+        lines.append(f"warning: that is below {native(config.low_balance_wei)}: send it more")
     return lines
 
 
@@ -409,7 +410,7 @@ def _print_clocks(rows: Sequence[Clock]) -> None:
         due = "held" if row.held else "due" if row.left < 0 else f"in {row.left} s"
         attempt = f"attempt {row.attempt + 1} of {row.attempts}"
         line = f"{short(row.job)}  {row.status.name.lower():<9}  {attempt:<18}"
-        print(f"{line}  {row.kind.value:<18}  {due:>10}  bounty {row.bounty} wei")
+        print(f"{line}  {row.kind.value:<18}  {due:>10}  bounty {native(row.bounty)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from keepers.base import Runner
 from keepers.config import KeeperConfig
 from keepers.judge import Judge, JudgeConfig
 from keepers.watchtower import Policy, Watchtower, decide
+from protocol.chain.amounts import native, tokens
 from protocol.chain.chain import Chain
 from protocol.chain.deployment import checksum
 from protocol.chain.transactions import Sender
@@ -59,14 +60,14 @@ def check(tower: Watchtower) -> list[str]:
         return [*lines, "no key: a dry run, nothing would be sent"]
     has = tower.chain.balances(tower.sender.address, at)
     lines.append(
-        f"account {checksum(tower.sender.address)} with {has.token} tokens (smallest units) "
-        f"and {has.native} wei"
+        f"account {checksum(tower.sender.address)} with {tokens(has.token)} and "
+        f"{native(has.native)}"
     )
     if view.claims:
         most = max(r.terms.deal.price_ceiling for r in view.claims)
         if has.token < TRACE_FACTOR * most:
             lines.append(
-                f"warning: a first challenge of the dearest takes {TRACE_FACTOR * most} tokens"
+                f"warning: a first challenge of the dearest takes {tokens(TRACE_FACTOR * most)}"
             )
     return lines
 

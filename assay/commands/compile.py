@@ -6,7 +6,9 @@ import importlib
 import inspect
 import re
 import sys
+import sysconfig
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +17,15 @@ import click
 
 from assay.errors import BadInput
 from assay.output import emit_json, hexa, json_option, pairs, say, size_text, working
-from assay.tensors import read_npy, read_npz
+from assay.tensors import check_target, read_npy, read_npz
 
 if TYPE_CHECKING:
     from client.compiled import Compiled
 
 MINILM = "minilm"
+_INSTALLED = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")})
+"""Where other people's code is."""
+
 SPEC = re.compile(r"(?P<dtype>[a-z0-9]+)\[(?P<shape>[0-9, ]*)\]")
 DTYPES = {
     "f32": "float32", "i64": "int64", "i32": "int32", "i16": "int16", "i8": "int8",
@@ -62,8 +67,7 @@ def compile_command(
     assay compile mynets.mlp:make --example "f32[32,784]"
     """
     target = output or Path(re.sub(r"\W+", "-", _stem(model)) + ".assay")
-    if not target.parent.is_dir():
-        raise BadInput(f"{target.parent} is no folder: make it, or name another with -o")
+    check_target(target)
     if target.is_dir():
         raise BadInput(f"{target} is a folder: name a file with -o")
     with working("importing PyTorch"):
@@ -125,7 +129,7 @@ def _evaluating(name: str, module: Any) -> Any:
 
 
 def _call(name: str) -> Any:
-    """What the factory gives; its own exceptions pass through: their traceback helps its author."""
+    """What the factory gives.  Raises BadInput, with the place of whatever is wrong in its file."""
     module_name, _, factory_name = name.partition(":")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -133,6 +137,8 @@ def _call(name: str) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise BadInput(f"cannot import {module_name}: {error}; run in its folder") from error
+    except (Exception, SystemExit) as error:
+        raise BadInput(f"importing {module_name} raised {_raised(error)}") from error
     factory = getattr(module, factory_name, None)
     if not callable(factory):
         raise BadInput(f"{module_name} has no callable {factory_name!r}")
@@ -140,7 +146,22 @@ def _call(name: str) -> Any:
         inspect.signature(factory).bind()
     except TypeError as error:
         raise BadInput(f"{name} is called without arguments: {error}; wrap it in one") from error
-    return factory()
+    try:
+        return factory()
+    except (Exception, SystemExit) as error:
+        raise BadInput(f"{name} raised {_raised(error)}") from error
+
+
+def _raised(error: BaseException) -> str:
+    """An exception of the user's code: its class, its words, and the innermost line of a file that
+    is neither installed nor ours."""
+    words = f": {error}" if str(error) else ""
+    if isinstance(error, SyntaxError):  # its words end with its place
+        return f"{type(error).__name__}{words}"
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    own = [f for f in frames if not f.filename.startswith((*_INSTALLED, "<"))] or frames[-1:]
+    place = f" ({own[-1].filename}, line {own[-1].lineno}, in {own[-1].name})" if own else ""
+    return f"{type(error).__name__}{words}{place}"
 
 
 def _examples(texts: Sequence[str]) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.errors import BadInput
-from assay.output import PLAIN_WIDTH, emit_json, json_option, say, short, working
+from assay.output import PLAIN_WIDTH, emit_json, market_json_option, say, short, working
 from assay.session import address_text, market
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PROGRAM_SECONDS = 20.0
 @click.option("--attempt", type=click.IntRange(1),
               help="Only this provider's try, as assay status counts them.")  # fmt: skip
 @click.option("--follow", "-f", is_flag=True, help="Draw again after each move, to the end.")
-@json_option
+@market_json_option
 def dispute_command(
     job: str, model: Path | None, attempt: int | None, follow: bool, as_json: bool
 ) -> None:
@@ -133,7 +133,8 @@ def _fetched(record: JobRecord) -> tuple[Known | None, str]:
 
 
 def _json(now: Disputed) -> dict[str, Any]:
-    """Disputes for programs: amounts in smallest units, times in the chain's seconds."""
+    """Disputes for programs: amounts in smallest units, times in the chain's seconds; attempts
+    count from 1, challenges and demands as the contracts number them."""
     return {
         "job": now.record.job,
         "status": now.record.status.name.lower(),
@@ -149,7 +150,7 @@ def _dispute_json(view: DisputeView) -> dict[str, Any]:
     d = view.dispute
     fall = fall_of(d)
     return {
-        "attempt": view.attempt.number,
+        "attempt": view.attempt.number + 1,
         "claim": d.claim,
         "provider": address_text(d.provider),
         "resultRoot": d.result_root,

@@ -13,12 +13,13 @@ import click
 from assay.commands.results import fetch_command, verify_command
 from assay.commands.run import gather_inputs, load_model, parse_steps
 from assay.errors import BadInput
+from assay.following import follow
 from assay.kinds import ADDRESS, DURATION, SOME
 from assay.output import (
     amount,
     emit_json,
     hexa,
-    json_option,
+    market_json_option,
     pairs,
     progress,
     relative,
@@ -40,7 +41,6 @@ from assay.session import (
 )
 
 if TYPE_CHECKING:
-    from client.jobs import Client
     from client.terms import Quote
     from client.views import JobView
     from protocol.chain.book import Attempt
@@ -82,7 +82,7 @@ POST_GAS = 160_000
               default="auto", show_default=True, help="Where the price comes from.")  # fmt: skip
 @click.option("--wait", is_flag=True, help="Follow the job to its end.")
 @click.option("--yes", is_flag=True, help="Do not ask (without a terminal nothing is asked).")
-@json_option
+@market_json_option
 def submit_command(
     model: Path,
     price: int,
@@ -147,7 +147,7 @@ def submit_command(
         if not as_json:
             say(f"posted in block {outcome.block}: {outcome.gas:,} gas, {native(outcome.paid)}")
             click.echo(hexa(posted.job))
-        view = _follow(client, posted.job) if wait else client.status(posted.job)
+        view = follow(client, posted.job) if wait else client.status(posted.job)
         if as_json:
             emit_json({**job_json(view), "post": outcome_json(outcome)})
     if wait:
@@ -193,9 +193,9 @@ def _check_money(me: Account, quote: Quote, pay: str) -> None:
 
 @click.command(name="status")
 @click.argument("job")
-@click.option("--follow", "-f", is_flag=True, help="Go on until the job has ended.")
-@json_option
-def status_command(job: str, follow: bool, as_json: bool) -> None:
+@click.option("--follow", "-f", "to_end", is_flag=True, help="Go on until the job has ended.")
+@market_json_option
+def status_command(job: str, to_end: bool, as_json: bool) -> None:
     """Where JOB is, who has it, what comes next. A prefix of its hash does.
 
     \b
@@ -208,22 +208,11 @@ def status_command(job: str, follow: bool, as_json: bool) -> None:
     with market() as chain:
         client = Client(chain)
         key = client.resolve(job)
-        view = _follow(client, key) if follow else client.status(key)
+        view = follow(client, key) if to_end else client.status(key)
     if as_json:
         emit_json(job_json(view))
     else:
         _show_job(view)
-
-
-def _follow(client: Client, job: bytes) -> JobView:
-    """The job at its end; each change on the way is a line on stderr."""
-    for view in client.follow(job):
-        record = view.record
-        who = f" by {address_text(record.provider)}" if record.provider else ""
-        fault = record.attempts[-1].fault if record.attempts else None
-        why = "" if fault is None else f" (the last provider lost it: {fault.name.lower()})"
-        say(f"{view.status.name.lower()}{who}{why}: {view.next}")
-    return view
 
 
 def _ended(view: JobView) -> None:
@@ -280,7 +269,7 @@ def _fate(view: JobView, a: Attempt) -> str:
 @click.option("--live", is_flag=True, help="Only those that have not ended.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True,
               help="At most so many, the newest.")  # fmt: skip
-@json_option
+@market_json_option
 def jobs_command(
     mine: bool,
     client_: bytes | None,
@@ -332,7 +321,7 @@ def jobs_command(
 
 @click.command(name="cancel")
 @click.argument("job")
-@json_option
+@market_json_option
 def cancel_command(job: str, as_json: bool) -> None:
     """Take back JOB, which nobody has accepted: price and bounty become credit.
 
@@ -359,7 +348,10 @@ def cancel_command(job: str, as_json: bool) -> None:
 
 
 def job_json(view: JobView) -> dict[str, Any]:
-    """A job for programs: amounts in smallest units, times in the chain's seconds."""
+    """A job for programs: amounts in smallest units, times in the chain's seconds.
+
+    Attempts count from 1: ``attempt`` is the one that runs or, of an open job, is waited for.
+    """
     record, task, deal = view.record, view.record.terms.task, view.record.terms.deal
     return {
         "job": view.job,
@@ -374,7 +366,7 @@ def job_json(view: JobView) -> dict[str, Any]:
         "price": view.price,
         "bounty": view.bounty,
         "lock": {"token": view.lock_token, "native": view.lock_native},
-        "attempt": record.attempt,
+        "attempt": record.attempt + 1,
         "attemptsAllowed": deal.attempts,
         "holds": record.holds,
         "resultRoot": record.result_root,
@@ -404,7 +396,7 @@ def job_json(view: JobView) -> dict[str, Any]:
 
 def _attempt_json(a: Attempt) -> dict[str, Any]:
     return {
-        "number": a.number,
+        "number": a.number + 1,
         "provider": address_text(a.provider),
         "accepted": a.accepted.time,
         "runUntil": a.run_until,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.output import emit_json, json_option, pairs, relative, say, short, table
+from assay.output import emit_json, market_json_option, pairs, relative, say, short, table
 from assay.session import address_text, native
 from assay.signals import stopping
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--check", is_flag=True, help="Test node, contracts and key, and stop.")
 @click.option("--clocks", is_flag=True, help="Show every clock and its bounty, and stop.")
 @click.option("--all", "everything", is_flag=True, help="Make calls that do not pay their gas too.")
-@json_option
+@market_json_option
 def keeper_command(
     once: bool, dry_run: bool, check: bool, clocks: bool, everything: bool, as_json: bool
 ) -> None:
@@ -104,7 +104,7 @@ def _clock_json(row: Clock) -> dict[str, Any]:
     return {
         "job": row.job,
         "status": row.status.name.lower(),
-        "attempt": row.attempt,
+        "attempt": row.attempt + 1,
         "attemptsAllowed": row.attempts,
         "provider": address_text(row.provider) if row.provider else None,
         "call": row.kind.value,

@@ -10,7 +10,7 @@ import click
 
 from assay.errors import UnknownProvider
 from assay.kinds import ADDRESS, AMOUNT, DURATION
-from assay.output import emit_json, json_option, pairs, plain_warnings, relative, say
+from assay.output import emit_json, market_json_option, pairs, plain_warnings, relative, say
 from assay.session import Account, account, address_text, market, native, outcome_json, tokens
 from assay.signals import stopping
 
@@ -53,7 +53,7 @@ class Capabilities(click.ParamType[bytes]):
 @click.option("--capabilities", type=Capabilities(), default="0", help="Bits that jobs may want.")
 @click.option("--delegate", type=ADDRESS, help="Another account that may make moves.")
 @click.option("--endpoint", default="", help="Where you can be reached: free text.")
-@json_option
+@market_json_option
 def register(
     stake: int,
     deposit: int,
@@ -78,7 +78,7 @@ def register(
 @provider_command.command(short_help="put more tokens at stake")
 @click.argument("amount", type=AMOUNT)
 @click.option("--deposit", type=AMOUNT, default="0", help="Native money to add as well.")
-@json_option
+@market_json_option
 def stake(amount: int, deposit: int, as_json: bool) -> None:
     """Put more tokens at stake."""
     with account() as me:
@@ -91,7 +91,7 @@ def stake(amount: int, deposit: int, as_json: bool) -> None:
 @provider_command.command(short_help="begin to take stake and deposit out")
 @click.argument("amount", type=AMOUNT)
 @click.option("--deposit", type=AMOUNT, default="0", help="Native money to take as well.")
-@json_option
+@market_json_option
 def unbond(amount: int, deposit: int, as_json: bool) -> None:
     """Begin to take free stake and deposit out; all of it is ready after one waiting time."""
     with account() as me:
@@ -102,7 +102,7 @@ def unbond(amount: int, deposit: int, as_json: bool) -> None:
 
 
 @provider_command.command(short_help="take what has unbonded, and other credit")
-@json_option
+@market_json_option
 def claim(as_json: bool) -> None:
     """Take what has unbonded, and the registry's other credit, into the wallet."""
     with account() as me:
@@ -130,7 +130,7 @@ def claim(as_json: bool) -> None:
 
 @provider_command.command(short_help="stake, deposit, work in hand and record")
 @click.argument("address", type=ADDRESS, required=False)
-@json_option
+@market_json_option
 def status(address: bytes | None, as_json: bool) -> None:
     """Stake, deposit, work in hand and record: yours, or another provider's."""
     from protocol.chain.transactions import require_wallet
@@ -235,7 +235,7 @@ def _done(as_json: bool, sent: list[Any], found: dict[str, Any]) -> None:
               help="Times the estimated run time that a job must allow.")  # fmt: skip
 @click.option("--collect", type=AMOUNT, default="0",
               help="Withdraw credits from this many tokens on (0: never).")  # fmt: skip
-@click.option("--settle-after", type=DURATION, default="30", show_default=True,
+@click.option("--settle-after", type=DURATION, default="30s", show_default=True,
               help="Finalize own results that no keeper finalized in this time.")  # fmt: skip
 @click.option("--backend", type=click.Choice(["auto", "torch"]), default="auto", show_default=True)
 @click.option("--device", help="Device of the torch backend, such as cpu or cuda:0.")

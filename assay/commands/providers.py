@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from assay.output import emit_json, json_option, say, table
+from assay.output import emit_json, market_json_option, say, table
 from assay.session import address_text, market, native, tokens
 
 
 @click.command(name="providers")
 @click.option("--all", "everybody", is_flag=True, help="Also those with nothing at stake.")
-@json_option
+@market_json_option
 def providers_command(everybody: bool, as_json: bool) -> None:
     """List providers: free stake and deposit, jobs done, late and lost.
 

@@ -12,9 +12,10 @@ import click
 from assay.commands.compile import MINILM
 from assay.commands.run import INTERPRETER
 from assay.errors import BadInput
+from assay.following import follow
 from assay.output import emit_json, hexa, json_option, pairs, plain_warnings, progress, say
 from assay.session import market
-from assay.tensors import preview, save_outputs
+from assay.tensors import check_target, preview, save_outputs
 
 if TYPE_CHECKING:
     from protocol.spec.types import Array
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 @click.command(name="fetch")
 @click.argument("job")
 @click.option("-o", "--output", type=click.Path(path_type=Path),
-              help="A folder (0.npy, 1.npy, …), FILE.npz, or FILE.npy for one output.")  # fmt: skip
+              help="A folder (made in one that is there) for 0.npy, 1.npy, …; FILE.npz, or "
+                   "FILE.npy for one output.")  # fmt: skip
 @click.option("--final", is_flag=True, help="Only a result that nobody can challenge any more.")
 @click.option("--wait", is_flag=True, help="Wait until there is one.")
 @json_option
@@ -37,6 +39,8 @@ def fetch_command(job: str, output: Path | None, final: bool, wait: bool, as_jso
     assay fetch 0x3fa8 -o result
     assay fetch 0x3fa8 -o result.npz --final --wait
     """
+    if output is not None:
+        check_target(output)
     from client.jobs import Client
     from protocol.spec.job import JobStatus
 
@@ -45,8 +49,7 @@ def fetch_command(job: str, output: Path | None, final: bool, wait: bool, as_jso
         key = client.resolve(job)
         if wait:
             ends = {JobStatus.FINALIZED} if final else {JobStatus.FINALIZED, JobStatus.COMMITTED}
-            for view in client.follow(key, frozenset(ends)):
-                say(f"{view.status.name.lower()}: {view.next}")
+            follow(client, key, frozenset(ends))
         with progress("fetching", unit_bytes=True) as step:
             result = client.fetch(key, final_only=final, progress=step)
         root = client.record(key)[0].result_root

@@ -23,7 +23,15 @@ from assay.output import (
     size_text,
     working,
 )
-from assay.tensors import encode_sentences, preview, read_inputs, read_sentences, save_outputs
+from assay.tensors import (
+    check_target,
+    encode_sentences,
+    preview,
+    read_inputs,
+    read_sentences,
+    reads_sentences,
+    save_outputs,
+)
 
 if TYPE_CHECKING:
     from client.compiled import Compiled
@@ -41,7 +49,8 @@ Step = Callable[[int, int], None]
 @click.option("--text", "texts", multiple=True, help="A sentence, for models that read text.")
 @click.option("--text-file", type=click.File("r", encoding="utf-8"), help="Sentences, one a line.")
 @click.option("-o", "--output", type=click.Path(path_type=Path),
-              help="Where outputs go: a folder, FILE.npz, or FILE.npy for one.")  # fmt: skip
+              help="Where outputs go: a folder (made in one that is there), FILE.npz, or "
+                   "FILE.npy for one.")  # fmt: skip
 @click.option("--backend", type=click.Choice(["auto", "torch", INTERPRETER]), default="auto",
               show_default=True, help="All give the same bits.")  # fmt: skip
 @click.option("--device", help="Device of the torch backend, such as cpu or cuda:0.")
@@ -71,6 +80,8 @@ def run_command(
     assay run net.assay --input image=cat.npy --input size=s.npy -o outputs/
     assay run net.assay --input x.npy --backend interpreter
     """
+    if output is not None:
+        check_target(output)
     compiled = load_model(model)
     batches, count = gather_inputs(compiled, inputs, texts, text_file)
     wanted = parse_steps(steps)
@@ -148,6 +159,9 @@ def gather_inputs(
     Raises BadInput, TensorMismatch.
     """
     if not texts and text_file is None:
+        if not files and reads_sentences(model):
+            raise BadInput("got no sentence: give --text, or --text-file with one a line (or token "
+                           "ids and a mask of your own, by --input)")  # fmt: skip
         return [read_inputs(model, files)], 0
     if files:
         raise BadInput("got --input and --text; one of them is wanted")

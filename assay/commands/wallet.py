@@ -8,13 +8,13 @@ import click
 
 from assay.errors import BadInput
 from assay.kinds import ADDRESS, AMOUNT, SOME
-from assay.output import emit_json, json_option, pairs, say, working
+from assay.output import emit_json, market_json_option, pairs, say, working
 from assay.session import account, address_text, market, native, outcome_json, tokens
 
 
 @click.group(name="wallet", invoke_without_command=True)
 @click.option("--of", "other", type=ADDRESS, help="Another account's balances.")
-@json_option
+@market_json_option
 @click.pass_context
 def wallet_command(ctx: click.Context, other: bytes | None, as_json: bool) -> None:
     """Balances, credits and allowance of your account; withdraw what you earned.
@@ -85,7 +85,7 @@ def _show(other: bytes | None, as_json: bool) -> None:
 @wallet_command.command(short_help="create play money, on a local chain")
 @click.argument("amount", type=SOME)
 @click.option("--to", type=ADDRESS, help="Another account than yours.")
-@json_option
+@market_json_option
 def mint(amount: int, to: bytes | None, as_json: bool) -> None:
     """Create play money, on a local chain."""
     from protocol.chain.wallet import DEV_CHAINS
@@ -106,7 +106,7 @@ def mint(amount: int, to: bytes | None, as_json: bool) -> None:
 @click.argument("amount", type=AMOUNT)
 @click.option("--for", "spender", type=click.Choice(["market", "registry", "game"]),
               default="market", show_default=True, help="Who may take the tokens.")  # fmt: skip
-@json_option
+@market_json_option
 def approve(amount: int, spender: str, as_json: bool) -> None:
     """Let market (for prices), registry (for stake) or game (for bonds) take tokens; 0 ends it.
 
@@ -124,7 +124,7 @@ def approve(amount: int, spender: str, as_json: bool) -> None:
 @wallet_command.command(short_help="bring money in for later jobs")
 @click.argument("amount", type=AMOUNT)
 @click.option("--native", "wei", type=AMOUNT, default="0", help="Native money, for bounties.")
-@json_option
+@market_json_option
 def deposit(amount: int, wei: int, as_json: bool) -> None:
     """Bring money to the market in advance: jobs paid from credit cost the least gas."""
     from client.jobs import Client
@@ -144,7 +144,7 @@ def deposit(amount: int, wei: int, as_json: bool) -> None:
 @wallet_command.command(short_help="send tokens to another account")
 @click.argument("to", type=ADDRESS)
 @click.argument("amount", type=SOME)
-@json_option
+@market_json_option
 def send(to: bytes, amount: int, as_json: bool) -> None:
     """Send tokens to another account."""
     with account() as me:
@@ -158,7 +158,7 @@ def send(to: bytes, amount: int, as_json: bool) -> None:
 @click.option("--from", "source", type=click.Choice(["all", "market", "registry", "game", "court"]),
               default="all", show_default=True, help="Whose credit.")  # fmt: skip
 @click.option("--to", type=ADDRESS, help="Another account than yours.")
-@json_option
+@market_json_option
 def withdraw(source: str, to: bytes | None, as_json: bool) -> None:
     """Take credits out: earnings, refunds, bounties, unbonded stake."""
     with account() as me:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.kinds import ADDRESS, AMOUNT, DURATION
-from assay.output import emit_json, json_option, pairs, plain_warnings
+from assay.output import emit_json, market_json_option, pairs, plain_warnings
 from assay.session import address_text
 from assay.signals import stopping
 
@@ -36,7 +36,7 @@ HOME = Path("~/.assay/watchtower")
 @click.option("--backend", type=click.Choice(["auto", "torch"]), default="auto", show_default=True)
 @click.option("--device", help="Device of the torch backend, such as cpu or cuda:0.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="[default: one a core]")
-@json_option
+@market_json_option
 def watchtower_command(
     directory: Path,
     once: bool,

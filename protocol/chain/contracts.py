@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, TypeVar, get_args, get_origin, get_ty
 from eth_abi import decode, encode
 from eth_abi.exceptions import DecodingError
 
+from protocol.chain import amounts
 from protocol.chain.abi import AbiError, Interface, interface
 from protocol.chain.deployment import Deployment
 from protocol.spec.answers import ANSWER_ABI, TENSORS, Answer, Part, ProgramAnswer, TensorAnswer
@@ -174,10 +175,11 @@ class Money:
         return Call(self.address, self.abi.encode(function, *values), value, what)
 
     def withdraw(self, to: bytes, amount: int) -> Call:
-        return self._call(f"withdraw {amount} tokens from {self.name}", "withdraw", to, amount)
+        what = f"withdraw {amounts.tokens(amount)} from {self.name}"
+        return self._call(what, "withdraw", to, amount)
 
     def withdraw_native(self, to: bytes, amount: int) -> Call:
-        what = f"withdraw {amount} wei from {self.name}"
+        what = f"withdraw {amounts.native(amount)} from {self.name}"
         return self._call(what, "withdrawNative", to, amount)
 
     def sweep_burned(self) -> Call:
@@ -241,16 +243,18 @@ class Registry(Money):
         return self._call("register", "register", capabilities, delegate, endpoint)
 
     def stake(self, tokens: int, native: int) -> Call:
-        return self._call(f"stake {tokens} tokens and {native} wei", "stake", tokens, value=native)
+        what = f"stake {amounts.tokens(tokens)} and {amounts.native(native)}"
+        return self._call(what, "stake", tokens, value=native)
 
     def stake_with_permit(
         self, tokens: int, native: int, deadline: int, signature: tuple[int, bytes, bytes]
     ) -> Call:
-        return self._call(f"stake {tokens} tokens with a permit", "stakeWithPermit", tokens,
-                          deadline, *signature, value=native)  # fmt: skip
+        what = f"stake {amounts.tokens(tokens)} and {amounts.native(native)} with a permit"
+        return self._call(what, "stakeWithPermit", tokens, deadline, *signature, value=native)
 
     def unbond(self, tokens: int, native: int) -> Call:
-        return self._call(f"unbond {tokens} tokens and {native} wei", "unbond", tokens, native)
+        what = f"unbond {amounts.tokens(tokens)} and {amounts.native(native)}"
+        return self._call(what, "unbond", tokens, native)
 
     def claim_unbonded(self) -> Call:
         return self._call("claim what has unbonded", "claimUnbonded")
@@ -396,13 +400,13 @@ class Token:
         return Call(self.address, self.abi.encode(function, *values), 0, what)
 
     def approve(self, spender: bytes, amount: int) -> Call:
-        return self._call(f"approve {amount} tokens", "approve", spender, amount)
+        return self._call(f"approve {amounts.tokens(amount)}", "approve", spender, amount)
 
     def transfer(self, to: bytes, amount: int) -> Call:
-        return self._call(f"send {amount} tokens", "transfer", to, amount)
+        return self._call(f"send {amounts.tokens(amount)}", "transfer", to, amount)
 
     def mint(self, to: bytes, amount: int) -> Call:
-        return self._call(f"mint {amount} tokens", "mint", to, amount)
+        return self._call(f"mint {amounts.tokens(amount)}", "mint", to, amount)
 
 
 @dataclass(frozen=True)

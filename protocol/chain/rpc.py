@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from json import JSONDecodeError
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 from web3 import HTTPProvider
@@ -108,6 +109,10 @@ def classify(method: str, error: object) -> ChainError:
     )
 
 
+def _on_this_machine(url: str) -> bool:
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
 class Rpc:
     """One node.  Calls are repeated after connection errors, timeouts and rate limits.
 
@@ -165,9 +170,11 @@ class Rpc:
                 raise NodeUnavailable(f"{said}: it is down or limits requests") from error
             raise NodeRefused(f"{said}: check the address and its key", status) from error
         except (requests.RequestException, JSONDecodeError, UnicodeDecodeError) as error:
+            local = isinstance(error, requests.ConnectionError) and _on_this_machine(self.url)
+            hint = " (assay devnet runs a whole market on this machine)" if local else ""
             raise NodeUnavailable(
                 f"no usable answer from the node at {self.url} ({type(error).__name__}): start "
-                f"it, or check the address"
+                f"it{hint}, or check the address"
             ) from error
         except Web3Exception as error:
             raise NodeUnavailable(f"the node at {self.url} answers nonsense: {error}") from error

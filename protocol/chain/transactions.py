@@ -22,6 +22,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from protocol.chain.amounts import exactly, gwei, native
 from protocol.chain.chain import Chain, hex_bytes, quantity
 from protocol.chain.contracts import Call
 from protocol.chain.deployment import checksum
@@ -176,8 +177,8 @@ class Sender:
     def _poor(self, call: Call, wanted: int) -> InsufficientFunds:
         has = self._rpc.number("eth_getBalance", checksum(self.address), "latest")
         return InsufficientFunds(
-            f"{checksum(self.address)} has {has} wei; {call.what} takes up to {wanted}: send it "
-            f"{max(wanted - has, 0)} wei more"
+            f"{checksum(self.address)} has {exactly(has)}; {call.what} takes up to "
+            f"{exactly(wanted)}: send it {exactly(max(wanted - has, 0))} more"
         )
 
     # --- sending ----------------------------------------------------------------------------------
@@ -269,8 +270,8 @@ class Sender:
             quote = self.quote(call, block)
             if max_cost is not None and quote.cost > max_cost:
                 raise Unprofitable(
-                    f"{call.what} costs {quote.cost} wei now; it is worth {max_cost}: wait until "
-                    f"gas is cheaper"
+                    f"{call.what} costs {native(quote.cost)} now; it is worth {native(max_cost)}: "
+                    f"wait until gas is cheaper"
                 )
             gas = self._gas(quote)
             wanted = gas * quote.fees.most + call.value
@@ -368,8 +369,8 @@ class Sender:
                 continue
             except InsufficientFunds as error:
                 raise self._poor(call, flight.gas * flight.fees.most + call.value) from error
-            log.info("%s: sent 0x%s, nonce %d, %d wei a gas",
-                     call.what, tx.hex(), flight.nonce, flight.fees.most)  # fmt: skip
+            log.info("%s: sent 0x%s, nonce %d, %s a gas",
+                     call.what, tx.hex(), flight.nonce, gwei(flight.fees.most))  # fmt: skip
             return
 
     def _raise_fees(self, flight: _Flight) -> None:
@@ -416,7 +417,8 @@ class Sender:
 
     def _replace(self, call: Call, flight: _Flight) -> None:
         self._raise_fees(flight)
-        log.info("%s: not mined, replacing it at %d wei a gas", call.what, flight.fees.most)
+        log.info("%s: not mined, replacing it at %s a gas",
+                 call.what, gwei(flight.fees.most))  # fmt: skip
         self._broadcast(call, flight)
 
     def _rebroadcast(self, flight: _Flight) -> None:
