@@ -21,6 +21,7 @@ from client.job_errors import (
     NotOpen,
     UnknownJob,
 )
+from client.padding import Padding, fetch_padding
 from client.terms import Quote, Wishes, quote, terms_for
 from client.views import JobView, ProviderView, job_view
 from protocol.chain.abi import AbiError
@@ -399,6 +400,17 @@ class Client:
         program = fetch_program(store, cache, locators, record.terms.task.program_root)
         outputs = fetch_result(store, cache, program, root, where, progress=progress)
         return Result(outputs, final)
+
+    def padding(self, job: bytes, timeout: float | None = None) -> Padding:
+        """The rows of a job's batch that are of no sentence: none where it reads no sentences.
+
+        Raises as ``fetch``, for the job's inputs.
+        """
+        record, _ = self.record(job)
+        store, cache = self._data()
+        task, locators = record.terms.task, JobLocators.decode(record.locators)
+        program = fetch_program(store, cache, locators, task.program_root, timeout)
+        return fetch_padding(store, cache, program, task, locators, timeout)
 
     def verify(
         self,

@@ -16,7 +16,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 from client.jobs import Client
-from protocol.chain.book import Attempt, JobRecord
+from protocol.chain.book import Attempt, Finalized, JobRecord, Posted, Slashed
 from protocol.chain.chain import Chain
 from protocol.chain.config import ChainConfig
+from protocol.chain.event import Event
 from protocol.chain.state import Snapshot
 from protocol.chain.wallet import Wallet
 from protocol.spec.errors import AssayError
@@ -70,6 +71,28 @@ class Ledger:
     @property
     def total(self) -> int:
         return sum(self.shares.values())
+
+
+def reasons(events: Iterable[Event], client: bytes) -> dict[bytes, list[tuple[str, int]]]:
+    """Why tokens moved, account by account: (words, smallest units) of each gain and loss."""
+    found: dict[bytes, list[tuple[str, int]]] = {}
+
+    def add(who: bytes, words: str, tokens: int) -> None:
+        if tokens:
+            found.setdefault(who, []).append((words, tokens))
+
+    for event in events:
+        match event:
+            case Posted():
+                add(event.client, "price", -event.terms.deal.price_ceiling)
+            case Finalized():
+                add(event.provider, "price", event.price)
+            case Slashed():
+                add(event.provider, "stake lost", -event.token)
+                add(DEAD, "part of the stake", event.burned)
+                for p in event.payouts:
+                    add(p.to, "compensation" if p.to == client else "reward", p.token)
+    return found
 
 
 def expect(ok: bool, message: str) -> None:
@@ -161,15 +184,24 @@ class Demo:
         free = self.chain.provider(address, at).stake + self.chain.unbonding(address, at).token
         return free + sum(credit.token for credit in has.credits.values())
 
-    def show_money(self, before: Ledger, after: Ledger) -> None:
+    def show_money(self, before: Ledger, after: Ledger, block: int) -> None:
+        """Who has how many tokens more or less since ``block``, and why."""
+        book, _ = self.client.book()
+        news = [event for event in book.events if event.place.block > block]
+        why = {
+            self.name(who): ", ".join(f"{words} {n / TOKENS:+.4g}" for words, n in lines)
+            for who, lines in reasons(news, Wallet.dev(CLIENT).address).items()
+        }
         table = Table(title="who was paid what (tokens)", title_justify="left")
         table.add_column("who")
         for column in ("before", "after", "change"):
             table.add_column(column, justify="right")
+        table.add_column("for")
         for name, start in before.shares.items():
             end = after.shares[name]
             change = f"{(end - start) / TOKENS:+.4g}" if end != start else ""
-            table.add_row(name, f"{start / TOKENS:.10g}", f"{end / TOKENS:.10g}", change)
+            table.add_row(name, f"{start / TOKENS:.10g}", f"{end / TOKENS:.10g}", change,
+                          why.get(name, ""))  # fmt: skip
         table.add_section()
         totals = (f"{before.total / TOKENS:.10g}", f"{after.total / TOKENS:.10g}")
         table.add_row("sum", *totals, f"{(after.total - before.total) / TOKENS:+.4g}")
@@ -257,7 +289,7 @@ class Demo:
         record = self.recover(job, victim)
         self.check(job, directory / "result")
         self.say("[bold]6. The account[/bold]")
-        self.show_money(before, self.ledger())
+        self.show_money(before, self.ledger(), block)
         self.console.print(gas_table(self.chain, record.job, block + 1, self.name))
         self.second_act(model, directory, [p for p in processes.values() if p.running])
 
@@ -292,7 +324,7 @@ class Demo:
         self.same_bits(job, directory)
         self.say("[bold]10. The account[/bold]")
         tower.wait_for(lambda line: "withdrew" in line, "the watchtower's reward", 60)
-        self.show_money(before, self.ledger())
+        self.show_money(before, self.ledger(), block)
         self.console.print(gas_table(self.chain, job, block + 1, self.name))
 
     def place_of_the_lie(self, model: Path) -> tuple[int, int]:

@@ -156,7 +156,8 @@ class Party:
 class Devnet:
     """The running market; a context manager.
 
-    ``evm_name`` is ``anvil`` or ``ganache``; ``say`` gets one line for each part that is ready.
+    ``evm_name`` is ``anvil`` or ``ganache``; ``say`` gets one line for each part that is ready, and
+    for what takes long.
     """
 
     def __init__(
@@ -232,6 +233,7 @@ class Devnet:
         return party
 
     def _deploy(self) -> None:
+        self.say("deploying the contracts; the first time they are compiled, up to a minute")
         arguments = ["--url", self.url, "--out", str(self.deployment)]
         done = subprocess.run(
             [sys.executable, "-m", "scripts.deploy", *arguments],

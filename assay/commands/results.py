@@ -18,8 +18,14 @@ from assay.session import market
 from assay.tensors import check_target, preview, save_outputs
 
 if TYPE_CHECKING:
+    from client.jobs import Client
+    from client.padding import Padding
     from protocol.spec.types import Array
     from protocol.storage.jobs import JobData
+
+
+PADDING_SECONDS = 20.0
+"""How long a job's inputs may take to come, only to see how many sentences they hold."""
 
 
 @click.command(name="fetch")
@@ -29,11 +35,16 @@ if TYPE_CHECKING:
                    "FILE.npy for one output.")  # fmt: skip
 @click.option("--final", is_flag=True, help="Only a result that nobody can challenge any more.")
 @click.option("--wait", is_flag=True, help="Wait until there is one.")
+@click.option("--padding", "whole", is_flag=True,
+              help="Keep the rows of a batch that are of no sentence, as they were committed.")
 @json_option
-def fetch_command(job: str, output: Path | None, final: bool, wait: bool, as_json: bool) -> None:
+def fetch_command(
+    job: str, output: Path | None, final: bool, wait: bool, whole: bool, as_json: bool
+) -> None:
     """Download the outputs of JOB, each checked against the root that the chain holds.
 
-    The result may still be challenged until the job is finalized: --final insists on that.
+    The result may still be challenged until the job is finalized: --final insists on that. Of fewer
+    sentences than the model's batch there are as many rows; --padding keeps those behind them.
 
     \b
     assay fetch 0x3fa8 -o result
@@ -53,24 +64,42 @@ def fetch_command(job: str, output: Path | None, final: bool, wait: bool, as_jso
         with progress("fetching", unit_bytes=True) as step:
             result = client.fetch(key, final_only=final, progress=step)
         root = client.record(key)[0].result_root
-    names = [str(k) for k in range(len(result.outputs))]
-    written = save_outputs(output, result.outputs, names) if output is not None else []
+        spare = _padding(client, key)
+    outputs = result.outputs if whole or spare is None else spare.cut(result.outputs)
+    names = [str(k) for k in range(len(outputs))]
+    written = save_outputs(output, outputs, names) if output is not None else []
     if as_json:
         emit_json({
             "job": key,
             "root": root,
             "final": result.final,
-            "outputs": [{"dtype": str(a.dtype), "shape": list(a.shape)} for a in result.outputs],
+            "outputs": [{"dtype": str(a.dtype), "shape": list(a.shape)} for a in outputs],
+            "paddingRows": None if spare is None else spare.rows,
             "files": [str(path) for path in written],
         })  # fmt: skip
         return
     rows: list[tuple[str, object]] = [("job", hexa(key))]
-    rows += [(f"output {n}", preview(a)) for n, a in zip(names, result.outputs, strict=True)]
+    rows += [(f"output {n}", preview(a)) for n, a in zip(names, outputs, strict=True)]
+    if spare is not None and spare.rows:
+        kept = "kept, behind the others" if whole else "left out (--padding keeps them)"
+        rows.append(("padding", f"{spare.rows} of {spare.batch} rows are of no sentence, {kept}"))
     rows += [("written", path) for path in written]
     rows.append(("final", "yes" if result.final else "not yet: it can still be challenged"))
     pairs("", rows)
     if output is None:
         say("name a folder or file with -o to keep them")
+
+
+def _padding(client: Client, job: bytes) -> Padding | None:
+    """Which rows are of no sentence; None where the job's inputs cannot be had."""
+    from protocol.storage.errors import StorageError
+
+    try:
+        return client.padding(job, PADDING_SECONDS)
+    except StorageError as error:
+        say(f"note: rows of a batch that are of no sentence are not left out, without the job's "
+            f"inputs: {error}")  # fmt: skip
+        return None
 
 
 @click.command(name="verify")
