@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING
 
 from assay.output import say, seconds_text
 from assay.session import address_text
-from protocol.spec.job import JobStatus
 
 if TYPE_CHECKING:
     from client.jobs import Client
     from client.views import JobView
+    from protocol.spec.job import JobStatus
 
 SAY_SECONDS = 15.0
 """How long nothing is said while nothing changes."""
 
-ACTORS = frozenset({JobStatus.ACCEPTED, JobStatus.COMMITTED})
-"""What a provider does itself; whoever ends a job may be anybody."""
+ACTORS = frozenset({"accepted", "committed"})
+"""States that a provider brings about itself; whoever ends a job may be anybody."""
 
 MEANWHILE = {
-    JobStatus.OPEN: "providers fetch program, weights and inputs before they take it",
-    JobStatus.ACCEPTED: "it runs the model and publishes the outputs",
-    JobStatus.COMMITTED: "watchtowers compute it again",
+    "open": "providers fetch program, weights and inputs before they take it",
+    "committed": "watchtowers may compute it again",
 }
 """What goes on where nothing is seen on the chain."""
 
@@ -55,10 +54,10 @@ def follow(
 
 def line(view: JobView) -> str:
     """What a job came to, who did it where that was its provider, and what goes on now."""
-    record = view.record
-    acted = record.provider if view.status in ACTORS else None
+    record, status = view.record, view.status.name.lower()
+    acted = record.provider if status in ACTORS else None
     who = f" by {address_text(acted)}" if acted else ""
     fault = record.attempts[-1].fault if record.attempts else None
     why = "" if fault is None else f" (the last provider lost it: {fault.name.lower()})"
-    more = MEANWHILE.get(view.status) if (view.seconds_left or 0) > 0 and not record.holds else None
-    return f"{view.status.name.lower()}{who}{why}: {view.next}{f'; {more}' if more else ''}"
+    more = MEANWHILE.get(status) if (view.seconds_left or 0) > 0 and not record.holds else None
+    return f"{status}{who}{why}: {view.next}{f'; {more}' if more else ''}"

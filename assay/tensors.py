@@ -151,7 +151,9 @@ def check_target(target: Path) -> None:
     """BadInput, before anything long begins, unless ``target`` can be made: in a folder that is
     there."""
     if not target.parent.is_dir():
-        raise BadInput(f"{target.parent} is no folder: make it, or name another with -o")
+        raise BadInput(
+            f"cannot write {target}: {target.parent} is no folder: make it, or name another with -o"
+        )
     if target.is_dir() and target.suffix in (".npz", ".npy"):
         raise BadInput(f"{target} is a folder: name a file with -o")
 

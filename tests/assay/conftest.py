@@ -107,6 +107,25 @@ def input_file(
     return path
 
 
+def small_minilm() -> Any:
+    """MiniLM's architecture and vocabulary, one small layer."""
+    import torch
+
+    from client.models.minilm import Config, MiniLM
+
+    torch.manual_seed(3)
+    return MiniLM(Config(30522, 64, 2, width=32, layers=1, heads=4, inner=64, eps=1e-12)).eval()
+
+
+@pytest.fixture(scope="session")
+def small_text_model() -> Compiled:
+    """A small model that reads two sentences at a time, of eight tokens."""
+    from client.build import compile
+    from client.models.minilm import Tokenizer
+
+    return compile(small_minilm(), Tokenizer()([""] * 2, 8))
+
+
 def rewrite(source: Path, target: Path, changes: dict[str, bytes]) -> None:
     """A copy of a model file with other contents."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:

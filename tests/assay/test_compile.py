@@ -38,6 +38,9 @@ def odd(): return Odd().eval(), (torch.zeros(3, 3),)
 def three(): return 1, 2, 3
 def needy(width): return Net().eval()
 def number(): return 3
+def helper(): return torch.nn.Linear(8, -4)
+def failing(): return helper(), (torch.zeros(2, 8),)
+def leaving(): raise SystemExit(3)
 def branching(): return Branching().eval(), (torch.zeros(3),)
 """
 
@@ -145,6 +148,29 @@ def test_compile__bad_input__is_one_line_and_leaves_no_file(
         (factories / name).write_bytes(b"PK\x03\x04 cut off")
     assay("compile", *arguments).fails(2, *words)
     assert not list(factories.rglob("*.assay*"))
+
+
+LINE = {text: 1 + n for n, text in enumerate(FACTORIES.splitlines())}
+
+
+def test_compile__a_factory_that_raises__is_one_line_with_the_place_in_its_file(
+    assay: Assay, factories: Path, no_leftover: None
+) -> None:
+    line = LINE["def helper(): return torch.nn.Linear(8, -4)"]
+    place = f"{factories / 'some_nets.py'}, line {line}, in helper"
+    assay("compile", "some_nets:failing").fails(2, "some_nets:failing", "RuntimeError", place)
+    assay("compile", "some_nets:leaving").fails(2, "some_nets:leaving", "SystemExit", "in leaving")
+
+
+def test_compile__a_module_that_cannot_be_imported__is_one_line_with_its_place(
+    assay: Assay, factories: Path, no_leftover: None
+) -> None:
+    (factories / "broken_nets.py").write_text("import torch\n\nweights = torch.zeros(2)[9]\n")
+    assay("compile", "broken_nets:make").fails(
+        2, "broken_nets", "IndexError", "broken_nets.py, line 3"
+    )
+    (factories / "odd_nets.py").write_text("import torch\n\ndef make(:\n")
+    assay("compile", "odd_nets:make").fails(2, "odd_nets", "SyntaxError", "odd_nets.py, line 3")
 
 
 def test_compile__a_file_of_torch_save__is_one_line_without_the_log_of_torch(

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from assay import exits
+from client import padding
 from client.compiled import Compiled
 from protocol.spec import interpreter
 from protocol.spec.job import JobStatus, task_hash
 from protocol.spec.types import Array
 from protocol.spec.workload import Rate
+from protocol.storage.errors import ContentMissing
 from protocol.storage.jobs import fetch_job, publish_result
 from protocol.storage.locators import JobLocators
 from provider.agent import Agent, AgentConfig
@@ -125,7 +127,7 @@ def test_a_job__from_submit_to_money__is_followed_by_every_verb(
     assert (found["job"], found["status"]) == (job, "open")
     assert found["price"] == 3 * TOKEN // 2
     assert found["deal"]["windowSeconds"] == 10
-    assert found["attemptsAllowed"] == 2
+    assert (found["attempt"], found["attemptsAllowed"], found["attempts"]) == (1, 2, [])
     assert found["task"]["programRoot"] == "0x" + small_model[0].root.hex()
     assert assay("wallet", "--json", env=env).json["token"] == tokens - 3 * TOKEN // 2
     assay("fetch", job, env=env).fails(exits.NOT_YET, "open")
@@ -136,6 +138,9 @@ def test_a_job__from_submit_to_money__is_followed_by_every_verb(
     shown = assay("status", short, env=env)
     assert "committed" in shown.out
     assert max(map(len, shown.out.splitlines())) <= 100
+    assert "1 of 2" in shown.out
+    found = assay("status", short, "--json", env=env).json
+    assert (found["attempt"], [a["number"] for a in found["attempts"]]) == (1, [1])
     assay("fetch", job, "--final", env=env).fails(exits.NOT_YET, "challenged")
     done = assay("fetch", short, "-o", "result", "--json", env=env)
     assert (done.code, done.json["final"]) == (0, False)
@@ -149,7 +154,8 @@ def test_a_job__from_submit_to_money__is_followed_by_every_verb(
     assert "every bit equal" in assay("verify", job, env=env).out
 
     clocks = assay("keeper", "--clocks", "--json", env=env_of(KEEPER)).json
-    assert [row["call"] for row in clocks if row["job"] == job] == ["finalize"]
+    mine = [(row["call"], row["attempt"]) for row in clocks if row["job"] == job]
+    assert mine == [("finalize", 1)]
     market.later(11)
     assert "now" in assay("keeper", "--clocks", env=env_of(KEEPER)).out
     assert assay("keeper", "--once", "--dry-run", env=env_of(KEEPER)).code == 0
@@ -170,6 +176,36 @@ def test_a_job__from_submit_to_money__is_followed_by_every_verb(
     table = assay("jobs", env=env).out
     assert short in table
     assert max(map(len, table.splitlines())) <= 100
+
+
+def test_fetch__a_batch_that_is_not_full__leaves_the_padding_out_and_says_so(
+    assay: Assay, env_of: EnvOf, market: Market, somewhere: Path, small_text_model: Compiled,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def unreachable(*args: object, **options: object) -> list[Array]:
+        raise ContentMissing("nobody has it")
+
+    env = env_of(CLIENT)
+    small_text_model.save("text.assay")
+    given = ("submit", "text.assay", "--text", "one sentence", "--price", "1.5")
+    job = assay(*given, "--json", env=env).json["job"]
+    with agent_of(market, somewhere / "agent") as agent:
+        work(agent, job)
+    shown = assay("fetch", job, "-o", "one.npy", env=env)
+    assert "1 of 2 rows are of no sentence, left out" in shown.out
+    assert "float32[1, 32]" in shown.out
+    told = assay("fetch", job, "--json", env=env).json
+    assert (told["paddingRows"], told["outputs"][0]["shape"]) == (1, [1, 32])
+    whole = assay("fetch", job, "-o", "two.npy", "--padding", "--json", env=env).json
+    assert (whole["paddingRows"], whole["outputs"][0]["shape"]) == (1, [2, 32])
+    assert np.load("one.npy").tobytes() == np.load("two.npy")[:1].tobytes()
+    assert assay("run", "text.assay", "--text", "one sentence", "-o", "here.npy").code == 0
+    assert np.load("here.npy").tobytes() == np.load("one.npy").tobytes()
+    assay("fetch", job, "-o", "no/such/x.npy", env=env).fails(exits.USAGE, "no folder")
+    monkeypatch.setattr(padding, "fetch_tensors", unreachable)
+    without = assay("fetch", job, "--json", env=env)
+    assert "not left out" in without.err
+    assert (without.json["paddingRows"], without.json["outputs"][0]["shape"]) == (None, [2, 32])
 
 
 def test_submit__without_json__puts_the_hash_alone_on_stdout(
@@ -272,3 +308,6 @@ def test_submit_wait__a_job_that_is_done__tells_each_step_and_ends_well(
     steps = [word for word in told if word in ("open", "accepted", "committed", "finalized")]
     assert steps[0] in ("open", "accepted")
     assert steps[-1] == "finalized"
+    for line in done.err.splitlines():
+        if line.startswith(("committed", "finalized")):
+            assert (" by 0x" in line) is line.startswith("committed")

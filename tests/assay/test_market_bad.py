@@ -160,7 +160,7 @@ def test_any_transaction__a_wallet_without_native_money__is_one_line(
     env = env_of(CLIENT)
     del env["ASSAY_DEV_ACCOUNT"]
     env["ASSAY_PRIVATE_KEY"] = secrets.token_hex(32)
-    assay("wallet", "mint", "5", env=env).fails(exits.MONEY, "0 wei")
+    assay("wallet", "mint", "5", env=env).fails(exits.MONEY, "has 0 ETH", "mint 5 ADT")
     assay("provider", "register", "--deposit", "1", env=env).fails(exits.MONEY, "0 ETH", "1 ETH")
 
 
@@ -189,7 +189,7 @@ def test_a_verb__the_node_is_down__is_one_line(
     }  # fmt: skip
     if command[:2] == ("provider", "run"):
         command = (*command, "--dir", str(tmp_path / "agent"))
-    assay(*command, env=env).fails(exits.UNAVAILABLE, env["ASSAY_RPC_URL"])
+    assay(*command, env=env).fails(exits.UNAVAILABLE, env["ASSAY_RPC_URL"], "assay devnet")
 
 
 def test_a_verb__the_node_of_another_chain__is_one_line(assay: Assay, env_of: EnvOf) -> None:

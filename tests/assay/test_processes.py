@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -111,6 +112,8 @@ def test_keeper__until_a_signal__watches_and_stops_in_order(
     done = assay("keeper", "--check", env=env_of(KEEPER))
     assert done.code == 0
     assert "market 0x" in done.out
+    assert re.search(r"gas at [0-9.]+ gwei", done.out)
+    assert re.search(r"account 0x\w{40} with [0-9,.]+ ETH", done.out)
 
 
 @pytest.mark.chain
@@ -133,6 +136,8 @@ def test_devnet__until_an_interrupt__is_a_market_for_other_terminals(
     given = ("--dir", str(tmp_path / "net"), "--providers", "0", "--port", "0")
     with running(tmp_path, {}, "devnet", *given) as process:
         process.wait_for(lambda line: "ready" in line, "the word 'ready'", START_SECONDS)
+        begun = next(k for k, x in enumerate(process.lines) if "deploying the contracts" in x)
+        assert "contracts deployed" in process.lines[begun + 1]
         lines = (tmp_path / "net" / "env").read_text().splitlines()
         env = dict(line.removeprefix("export ").split("=", 1) for line in lines)
         assert assay("wallet", "--json", env=env).json["token"] == 1000 * 10**18

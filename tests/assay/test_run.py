@@ -12,13 +12,15 @@ import torch
 
 from assay.commands.results import cosines
 from assay.errors import BadInput
+from assay.tensors import encode_sentences
 from client.compiled import PROGRAM, SIDE, Compiled
 from client.models import minilm
 from client.models.minilm import Config, MiniLM, Tokenizer
+from client.padding import Padding, may_pad, padding_of
 from protocol.spec import interpreter
 from protocol.spec.encoding import encode
 from protocol.spec.types import Array
-from tests.assay.conftest import Assay, rewrite
+from tests.assay.conftest import Assay, rewrite, small_minilm
 
 Small = tuple[Compiled, Array]
 
@@ -38,17 +40,34 @@ def test_run__any_backend__writes_the_bits_of_the_interpreter(
     assert np.load("out/out0.npy").tobytes() == _wanted(small_model).tobytes()
 
 
-@pytest.mark.parametrize("target", ("o.npz", "o.npy", "deep/er/o.npz"))
+@pytest.mark.parametrize("target", ("o.npz", "o.npy", "there/o.npz"))
 def test_run__a_file_for_outputs__is_written_whole(
     assay: Assay, somewhere: Path, model_file: Path, input_file: Path, small_model: Small,
     target: str,
 ) -> None:  # fmt: skip
+    Path(target).parent.mkdir(exist_ok=True)
     done = assay("run", "--local", model_file, "--input", f"in0={input_file}", "-o", target)
     assert done.code == 0, done.err
     loaded = np.load(target)
     got = loaded["out0"] if target.endswith("npz") else loaded
     assert got.tobytes() == _wanted(small_model).tobytes()
     assert [p.name for p in Path(target).parent.iterdir()] == [Path(target).name]
+
+
+@pytest.mark.parametrize("target", ("no/such/o.npz", "no/o.npy", "no/such/folder"))
+def test_run__a_target_in_no_folder__is_refused_and_makes_none(
+    assay: Assay, somewhere: Path, model_file: Path, input_file: Path, target: str
+) -> None:
+    done = assay("run", model_file, "--input", input_file, "-o", target)
+    done.fails(2, f"{Path(target).parent} is no folder")
+    assert not list(somewhere.iterdir())
+
+
+def test_run__a_folder_in_the_place_of_a_file__is_one_line(
+    assay: Assay, somewhere: Path, model_file: Path, input_file: Path
+) -> None:
+    Path("o.npz").mkdir()
+    assay("run", model_file, "--input", input_file, "-o", "o.npz").fails(2, "o.npz is a folder")
 
 
 def test_run__json__has_time_memory_and_outputs(
@@ -212,9 +231,7 @@ def test_run__an_output_that_cannot_be_written__is_one_line(
 def test_compile_and_run__a_text_model__embeds_sentences_in_batches(
     assay: Assay, somewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = Config(30522, 64, 2, width=32, layers=1, heads=4, inner=64, eps=1e-12)
-    torch.manual_seed(3)
-    model = MiniLM(small).eval()
+    model = small_minilm()
     monkeypatch.setattr(minilm, "load", lambda: model)
     sentences = ["a cat sat on a mat", "nobody trusts anybody", "the third one"]
     Path("lines.txt").write_text("\n".join(sentences[1:]) + "\n\n")
@@ -234,6 +251,17 @@ def test_compile_and_run__a_text_model__embeds_sentences_in_batches(
     three = [part for text in sentences for part in ("--text", text)]
     assay("submit", "m.assay", *three, "--price", "1").fails(2, "3 sentences", "--batch 3")
     assay("run", "m.assay", "--text", "  ", "--input", "v.npy").fails(2, "--input and --text")
+    assay("run", "m.assay").fails(2, "give --text")
+    assay("submit", "m.assay", "--price", "1").fails(2, "give --text")
+    assay("run", "m.assay", "--input", "v.npy").fails(2, "got 1 inputs", "--input once")
+
+
+def test_encode_sentences__a_batch_that_is_not_full__shows_its_padding(
+    small_text_model: Compiled,
+) -> None:
+    found = encode_sentences(small_text_model, ["one", "two of them", "a third"])
+    assert [padding_of(batch) for batch in found.batches] == [Padding(0, 2), Padding(1, 2)]
+    assert may_pad(small_text_model.program)
 
 
 def test_verify__a_reference__is_compared_over_rows_that_hold_tokens(

@@ -76,6 +76,30 @@ def test_reading_verb__help__offers_json(assay: Assay, verb: str) -> None:
     assert "--json" in assay(verb, "--help").out
 
 
+@pytest.mark.parametrize(
+    "command",
+    (("status",), ("jobs",), ("submit",), ("dispute",), ("wallet",), ("wallet", "deposit"),
+     ("providers",), ("provider", "status"), ("keeper",), ("watchtower",), ("cancel",)),
+    ids=" ".join,
+)  # fmt: skip
+def test_verb_with_money__help__says_the_units_of_json(
+    assay: Assay, command: tuple[str, ...]
+) -> None:
+    words = " ".join(assay(*command, "--help").out.split())
+    assert "smallest units (10^18 are one ADT or ETH)" in words
+    assert "attempts from 1" in words
+
+
+@pytest.mark.parametrize("command", (("submit",), ("provider", "run"), ("watchtower",)),
+                         ids=" ".join)  # fmt: skip
+def test_verb__help__shows_how_a_duration_is_written(
+    assay: Assay, command: tuple[str, ...]
+) -> None:
+    text = assay(*command, "--help").out
+    assert "30s|10m|2h" in text
+    assert "SECONDS" not in text
+
+
 def test_assay__no_such_verb__is_one_line(assay: Assay) -> None:
     assay("frobnicate").fails(2, "frobnicate", "assay --help")
 
