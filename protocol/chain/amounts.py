@@ -53,3 +53,8 @@ def exactly(value: int) -> str:
 def gwei(value: int) -> str:
     """Wei a gas, rounded down to what matters: '1.5 gwei'."""
     return f"{rounded(value, GWEI_DECIMALS)} gwei"
+
+
+def exact_gwei(value: int) -> str:
+    """Wei a gas, to the last wei."""
+    return amount(value, GWEI_DECIMALS, "gwei")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from protocol.chain.amounts import gwei
+from protocol.chain.amounts import exact_gwei
 from protocol.chain.errors import FeeTooHigh
 
 
@@ -37,8 +37,8 @@ def suggest(base: int | None, tip: int, gas_price: int, cap: int) -> Fees:
     needed = gas_price if base is None else base + 1
     if needed > cap:
         raise FeeTooHigh(
-            f"gas costs {gwei(needed)} now, the configured cap is {gwei(cap)}: wait, or "
-            f"raise the cap (ASSAY_MAX_FEE_GWEI)"
+            f"gas costs {exact_gwei(needed)} now, the configured cap is {exact_gwei(cap)}: wait, "
+            f"or raise the cap (ASSAY_MAX_FEE_GWEI)"
         )
     if base is None:
         return Fees(gas_price)
@@ -59,9 +59,9 @@ def bumped(fees: Fees, percent: int, now: Fees, cap: int) -> Fees:
         most = cap
         if more(fees.most) > cap:
             raise FeeTooHigh(
-                f"replacing a transaction at {gwei(fees.most)} takes "
-                f"{gwei(more(fees.most))}, the configured cap is {gwei(cap)}: wait until "
-                f"it is mined, or raise the cap"
+                f"replacing a transaction at {exact_gwei(fees.most)} takes "
+                f"{exact_gwei(more(fees.most))}, the configured cap is {exact_gwei(cap)}: wait "
+                f"until it is mined, or raise the cap"
             )
     if fees.tip is None or now.tip is None:
         return Fees(most)

@@ -120,6 +120,7 @@ def test_dispute__element_proven_wrong__is_drawn_with_both_numbers_and_the_sourc
     assert (shown.code, shown.err) == (0, "")
     assert max(map(len, shown.out.splitlines())) <= 100
     told = assay("dispute", job, "--model", model, "--json", env=env).json["disputes"][0]
+    assert told["attempt"] == 1
     wrong = told["challenges"][number - 1]["finding"]
     width = 4
     values = [

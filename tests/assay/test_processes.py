@@ -117,6 +117,15 @@ def test_keeper__until_a_signal__watches_and_stops_in_order(
 
 
 @pytest.mark.chain
+def test_watchtower_check__an_account__has_money_with_its_units(
+    assay: Assay, env_of: EnvOf, tmp_path: Path
+) -> None:
+    done = assay("watchtower", "--check", "--dir", tmp_path, env=env_of(CLIENT))
+    assert done.code == 0, done.err
+    assert re.search(r"account 0x\w{40} with [0-9,.]+ ADT and [0-9,.]+ ETH", done.out)
+
+
+@pytest.mark.chain
 def test_status_follow__an_interrupt__ends_with_130_and_one_word(
     assay: Assay, env_of: EnvOf, tmp_path: Path, model_file: Path, input_file: Path
 ) -> None:

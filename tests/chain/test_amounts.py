@@ -20,6 +20,7 @@ ETHER, GWEI = 10**18, 10**9
         (amounts.native(0), "0 ETH"),
         (amounts.exactly(ETHER // 4 + 1), "0.250000000000000001 ETH"),
         (amounts.gwei(1_234_567_891), "1.2345 gwei"),
+        (amounts.exact_gwei(1_234_567_891), "1.234567891 gwei"),
         (amounts.gwei(7), "0.000000007 gwei"),
     ],
 )

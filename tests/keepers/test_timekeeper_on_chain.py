@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import subprocess
 import sys
@@ -213,7 +214,8 @@ def test_cycle__without_a_key__sends_nothing(
     with caplog.at_level(logging.INFO, "assay.keeper"):
         report = keeper(world, None).cycle()
     assert (report.due, report.done) == (1, 1)
-    assert "not sent without a key" in caplog.text
+    assert "(attempt 1): due, and not sent without a key" in caplog.text
+    assert re.search(r"bounty 0\.\d+ ETH", caplog.text)
     assert world.chain.snapshot().number == height
     assert status(world, job) is JobStatus.OPEN
 
