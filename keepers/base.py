@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -111,6 +112,11 @@ class Keeper(ABC, Generic[View, Action]):
     def act(self, action: Action) -> str:
         """Does it; one line that says what was done.  Raises AssayError."""
 
+    def perform(self, actions: Sequence[Action]) -> list[tuple[Action, bool]]:
+        """Does what is due, most urgent first: what was tried, and whether it was done.  What is
+        left out has its turn at the next look."""
+        return [(action, self.attempt(action, partial(self.act, action))) for action in actions]
+
     def remembered(self, actions: Sequence[Action]) -> Sequence[Action]:
         """Actions whose failures are remembered: all that are due, made in this cycle or not."""
         return actions
@@ -140,23 +146,18 @@ class Keeper(ABC, Generic[View, Action]):
         kept = self.remembered(actions)
         self._patience.keep(kept)
         self._said = {key: text for key, text in self._said.items() if key in kept}
-        done = failed = 0
-        again = False
-        for action in actions:
-            if not self._patience.ready(action):
-                failed += 1
-            elif self._try(action):
-                done += 1
-                again |= self.leads_on(action)
-            else:
-                failed += 1
-        return Report(
-            snapshot, len(actions), done, failed, self.deadline(view), again or failed > 0
-        )
+        ready = [action for action in actions if self._patience.ready(action)]
+        tried = self.perform(ready)
+        done = [action for action, success in tried if success]
+        failed = len(actions) - len(ready) + len(tried) - len(done)
+        again = failed > 0 or len(tried) < len(ready) or any(map(self.leads_on, done))
+        return Report(snapshot, len(actions), len(done), failed, self.deadline(view), again)
 
-    def _try(self, action: Action) -> bool:
+    def attempt(self, action: Action, act: Callable[[], str | None]) -> bool:
+        """Does an action, or a part of it, which may give a line to be logged; whether it did not
+        fail."""
         try:
-            line = self.act(action)
+            line = act()
         except Interrupted:
             raise
         except AssayError as error:
@@ -170,7 +171,7 @@ class Keeper(ABC, Generic[View, Action]):
             self._patience.failed(action)
             log.exception("%s: %s failed", self.name, type(action).__name__)
             return False
-        if self._said.get(action) != line:
+        if line is not None and self._said.get(action) != line:
             self._said[action] = line
             log.info("%s: %s", self.name, line)
         return True

@@ -6,25 +6,31 @@ Verdicts are kept on disk, one small file a claim, so that a restart computes no
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from protocol.chain.book import JobRecord
 from protocol.chain.contracts import short
 from protocol.chain.errors import Interrupted
+from protocol.chain.seats import Seat
 from protocol.hashing import tensors_root
+from protocol.spec.constants import MAX_PROGRAM_BYTES
 from protocol.spec.dispute import Challenge, clock_of
 from protocol.spec.errors import AssayError, LimitExceeded, ProgramError, TensorMismatch
 from protocol.spec.illegality import prove_illegality
 from protocol.spec.legality_proofs import Case, Illegality
 from protocol.spec.strategy import Known, Move
 from protocol.spec.trace import Tree
+from protocol.spec.types import Program
+from protocol.spec.workload import Rate, pieces_of, work_of
 from protocol.storage.cache import Cache
 from protocol.storage.errors import ContentMismatch
 from protocol.storage.jobs import (
@@ -37,10 +43,13 @@ from protocol.storage.jobs import (
 from protocol.storage.locators import JobLocators
 from protocol.storage.store import Store
 from provider.engine.claims import Truth, Truths
-from provider.engine.engine import Engine
+from provider.engine.engine import Engine, choose_threads
 
 UNFIT: Final = (ProgramError, TensorMismatch, LimitExceeded, ContentMismatch)
 """Why a job's data may not be what a job needs: then the job may be illegal."""
+
+READ_BYTES: Final = 500_000
+"""Bytes of a program that are decoded, hashed, judged and compiled in a second, at least."""
 
 log: Final = logging.getLogger("assay.keeper")
 
@@ -71,16 +80,31 @@ class JudgeConfig:
     max_bytes: int = MAX_JOB_BYTES
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What is known of this machine: its ``rate``, and ``memory_free`` in bytes now, 0 where
+    unknown."""
+
+    rate: Rate
+    memory_free: Callable[[], int]
+
+
 class Judge:
-    """Computes claims, one at a time.  ``meanwhile`` is called between operations."""
+    """Computes claims, one at a time.  ``meanwhile`` is called between operations, and while data
+    is fetched; ``slack`` says for how many seconds it need not be."""
 
     def __init__(
-        self, store: Store, config: JudgeConfig, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        config: JudgeConfig,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store = store
         self.config = config
+        self.machine: Machine | None = None
         self._clock = clock
         self.meanwhile: Callable[[], None] = lambda: None
+        self.slack: Callable[[], float] = lambda: math.inf
         self.stopped: Callable[[], bool] = lambda: False
         self._cache = Cache(store.config.cache_dir, store.config.cache_max_bytes)
         self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
@@ -138,31 +162,41 @@ class Judge:
             record.terms.task,
             JobLocators.decode(record.locators),
             max_bytes=self.config.max_bytes,
-            timeout=self.config.fetch_seconds,
+            max_program=self._most_read(),
+            progress=self._progress,
+            timeout=self._patience(),
         )
         task = record.terms.task
         return prove_illegality(parts.program, task, parts.constants, parts.inputs)
 
-    def prepare(self, record: JobRecord, claim: bytes) -> None:
-        """Build the trace that a dispute needs, before a bond is at stake.
+    def prepare(self, record: JobRecord, claim: bytes, live: Sequence[Seat] = ()) -> None:
+        """Build the trace that a dispute needs, before a bond is at stake.  ``live`` are disputes
+        that are played already.
 
         Raises Uncertain where the trace says that the result is right after all, or where building
-        it takes more than half of the clock that the job's terms give a challenger.
+        it and theirs takes more than half of the clock that the terms of any of these jobs give a
+        challenger: a restart in the middle of all of them has to build them again.
         """
-        if not self._truths.has(claim):
-            began = self._clock() - self._elsewhere
-            with self._computing(record):
-                truth = self._truths.of(claim, lambda: self._truth(record))
-            self._took[claim] = self._clock() - self._elsewhere - began
-            if truth.trace.root(Tree.OUTPUTS) == record.result_root:
-                self._keep(claim, Verdict.RIGHT)
-                raise Uncertain(f"job {short(record.job)}: its trace has the committed result")
-        seconds, clock = self._took.get(claim, 0.0), clock_of(record.terms.deal)
+        deals = [record.terms.deal, *(seat.job.terms.deal for seat in live)]
+        clock = min(map(clock_of, deals))
+        others = {seat.claim for seat in live} - {claim}
+        if claim in self._took:
+            self._fits(record, claim, others, clock)
+        with self._computing(record):
+            truth = self._truths.of(claim, lambda: self._truth(record, claim))
+        if truth.trace.root(Tree.OUTPUTS) == record.result_root:
+            self._keep(claim, Verdict.RIGHT)
+            raise Uncertain(f"job {short(record.job)}: its trace has the committed result")
+        self._fits(record, claim, others, clock)
+
+    def _fits(self, record: JobRecord, claim: bytes, others: Set[bytes], clock: int) -> None:
+        seconds = self._took[claim] + sum(self._took.get(other, 0.0) for other in others)
         if 2 * seconds > clock:
-            # A restart in the middle of the dispute has to build it again.
+            self._truths.forget(claim)
             raise Uncertain(
-                f"job {short(record.job)} is wrong and not challenged: its trace took "
-                f"{seconds:.0f} s here, its terms give a challenger {clock} s"
+                f"job {short(record.job)} is wrong and not challenged: its trace and those of "
+                f"{len(others)} disputes take {seconds:.0f} s here, the terms give a challenger "
+                f"{clock} s"
             )
 
     def overrule(self, claim: bytes) -> None:
@@ -179,27 +213,67 @@ class Judge:
     ) -> list[Move]:
         """The moves that a challenge of a wrong claim can make now.  Raises NothingWrong."""
         with self._computing(record):
-            return self._truths.of(claim, lambda: self._truth(record)).attack(challenge, known)
+            truth = self._truths.of(claim, lambda: self._truth(record, claim, at_stake=True))
+            return truth.attack(challenge, known)
 
-    def _truth(self, record: JobRecord) -> Truth:
+    def _truth(self, record: JobRecord, claim: bytes, *, at_stake: bool = False) -> Truth:
         log.info("watchtower: job %s: building the trace of its run", short(record.job))
-        data, c = self._data(record), self.config
+        began = self._clock() - self._elsewhere
+        data, c = self._data(record, at_stake=at_stake), self.config
         # An engine of its own: a move may be made in the middle of another computation.
         engine = Engine(data.program, data.constants, c.backend, c.device, threads=c.threads)
-        return Truth(
+        truth = Truth(
             engine, data.constants, data.inputs, seed=record.terms.task.seed, steps=data.steps,
             progress=self._progress, again=self._heed, directory=c.directory,
         )  # fmt: skip
+        self._took[claim] = self._clock() - self._elsewhere - began
+        return truth
 
-    def _data(self, record: JobRecord) -> JobData:
+    def _data(self, record: JobRecord, *, at_stake: bool = False) -> JobData:
+        """Of a job: any that a bond is ``at_stake`` for, else one that leaves disputes their time.
+
+        Raises StorageError, Uncertain."""
         return fetch_job(
             self.store,
             self._cache,
             record.terms.task,
             JobLocators.decode(record.locators),
             max_bytes=self.config.max_bytes,
-            timeout=self.config.fetch_seconds,
+            max_program=MAX_PROGRAM_BYTES if at_stake else self._most_read(),
+            judge=None if at_stake else partial(self._suits, record),
+            progress=self._progress,
+            timeout=self._patience(),
         )
+
+    def _patience(self) -> float:
+        """Seconds to wait for a job's data: a stranger's may trickle, and stop in the middle."""
+        return min(self.config.fetch_seconds, max(5.0, self.slack() / 2))
+
+    def _most_read(self) -> int:
+        """Bytes of a program that is read, judged and compiled while disputes can wait."""
+        return int(min(MAX_PROGRAM_BYTES, READ_BYTES * max(1.0, self.slack() / 2)))
+
+    def _suits(self, record: JobRecord, program: Program, steps: tuple[int, ...]) -> None:
+        """Raises Uncertain for a program that this machine has no memory for, or one operation of
+        which takes longer than disputes can wait."""
+        if self.machine is None:
+            return
+        work, free = work_of(program, steps), self.machine.memory_free()
+        need = work.memory + choose_threads(self.config.threads) * work.scratch
+        if free and need > free and self._engine is not None:
+            self._engine = None  # of another program: its memory is to be had
+            free = self.machine.memory_free()
+        if free and need > free:
+            raise Uncertain(
+                f"job {short(record.job)} cannot be computed now: it needs {need} bytes of memory, "
+                f"{free} are free"
+            )
+        longest = max(map(self.machine.rate.trace_seconds, pieces_of(program, steps)))
+        if 2 * longest > self.slack():
+            raise Uncertain(
+                f"job {short(record.job)} is not computed now: an operation of it takes "
+                f"{longest:.0f} s, and a dispute may need a move in {self.slack():.0f} s"
+            )
 
     def _engine_for(self, record: JobRecord, data: JobData) -> Engine:
         """The engine of a program and its weights; the last one is kept."""
@@ -223,11 +297,11 @@ class Judge:
                 f"job {short(record.job)} cannot be computed now: {error}"
             ) from error
 
-    def _heed(self, done: int, total: int) -> None:
+    def _heed(self, done: int, total: int | None) -> None:
         if self.stopped():
             raise Interrupted("a stop was asked for in the middle of a computation")
 
-    def _progress(self, done: int, total: int) -> None:
+    def _progress(self, done: int, total: int | None) -> None:
         self._heed(done, total)
         # What other disputes take is no part of this computation, nor is what they compute.
         began, before = self._clock(), self._elsewhere

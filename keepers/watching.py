@@ -6,10 +6,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from keepers.attacks import Policy, decide
 from keepers.base import Runner
 from keepers.config import KeeperConfig
 from keepers.judge import Judge, JudgeConfig
-from keepers.watchtower import Policy, Watchtower, decide
+from keepers.watchtower import Watchtower
 from protocol.chain.amounts import native, tokens
 from protocol.chain.chain import Chain
 from protocol.chain.deployment import checksum

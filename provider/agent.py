@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from protocol.chain.amounts import native, tokens
 from protocol.chain.book import Book, JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.config import ChainConfig
@@ -433,17 +434,19 @@ class Agent:
         """Addresses at which others reach our IPFS node."""
         return self.store.node().addresses[:MAX_PEERS]
 
-    def _collect(self, contract: str, token: int, native: int) -> None:
+    def _collect(self, contract: str, token: int, wei: int) -> None:
         contracts = self.chain.contracts
         money = contracts.money[contract]
         if token:
             self._send(money.withdraw(self.me, token))
-        if native:
+            self.say(f"collected {tokens(token)} from the {contract}")
+        if wei:
             try:
-                self._send(money.withdraw_native(self.me, native), max_cost=native)
+                self._send(money.withdraw_native(self.me, wei), max_cost=wei)
             except Unprofitable as error:
                 log.info("%s", error)
-        self.say(f"collected {token} tokens (smallest units) from the {contract}")
+            else:
+                self.say(f"collected {native(wei)} from the {contract}")
 
     def _send(
         self,

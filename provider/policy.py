@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from protocol.chain.amounts import exact_gwei, exactly, tokens
 from protocol.spec.demands import DEMAND_SECONDS
 from protocol.spec.job import Deal, GasSchedule, Task, lock_of
 from protocol.spec.types import Program
@@ -79,18 +80,22 @@ def judge_terms(
     task: Task, deal: Deal, me: Standing, schedule: GasSchedule, rules: Rules
 ) -> str | None:
     """Reason to refuse, from the terms alone."""
-    token, native = lock_of(deal, schedule)
+    token, wei = lock_of(deal, schedule)
     wanted = int.from_bytes(deal.capability, "big")
     if me.lost_before:
         return "this provider lost an earlier attempt at the job"
     if wanted & ~me.capabilities:
         return f"the job wants capabilities {wanted:#x}, this provider has {me.capabilities:#x}"
     if deal.price_ceiling < rules.min_price:
-        return f"price {deal.price_ceiling} is below the minimum {rules.min_price}"
+        return (
+            f"price {tokens(deal.price_ceiling)} is below the minimum {tokens(rules.min_price)}"
+        )
     if me.stake < token:
-        return f"the lock takes {token} of stake, {me.stake} is free: stake more"
-    if me.deposit < native:
-        return f"the lock takes {native} wei of deposit, {me.deposit} is free: deposit more"
+        return f"the lock takes {tokens(token)} of stake, {tokens(me.stake)} is free: stake more"
+    if me.deposit < wei:
+        return (
+            f"the lock takes {exactly(wei)} of deposit, {exactly(me.deposit)} is free: deposit more"
+        )
     if me.backlog_ms + deal.work_ms > me.max_backlog_ms:
         total = me.backlog_ms + deal.work_ms
         return f"unsettled work would be {total} ms, at most {me.max_backlog_ms} is allowed"
@@ -114,8 +119,8 @@ def judge_terms(
     least = -(-GAS_PERCENT * (me.base_fee or 0) // 100)
     if deal.gas_price < least:
         return (
-            f"a dispute pays {deal.gas_price} wei for a unit of gas, "
-            f"at least {least} wanted while the base fee is {me.base_fee}"
+            f"a dispute pays {exact_gwei(deal.gas_price)} for a unit of gas, at least "
+            f"{exact_gwei(least)} wanted while the base fee is {exact_gwei(me.base_fee or 0)}"
         )
     if task.task_count != 1 or task.first_step != 0:
         return "batches and resumed jobs are not supported yet"
@@ -159,7 +164,10 @@ def judge_program(
         )
     fair = int(run_seconds * rules.price_per_second)
     if deal.price_ceiling < fair:
-        return f"price {deal.price_ceiling} is below {fair} for {run_seconds:.2f} s of work"
+        return (
+            f"price {tokens(deal.price_ceiling)} is below {tokens(fair)} for {run_seconds:.2f} s "
+            f"of work"
+        )
     return None
 
 

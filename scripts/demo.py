@@ -323,7 +323,9 @@ class Demo:
         self.wait(job, JobStatus.FINALIZED)
         self.same_bits(job, directory)
         self.say("[bold]10. The account[/bold]")
-        tower.wait_for(lambda line: "withdrew" in line, "the watchtower's reward", 60)
+        tower.wait_for(
+            lambda line: "withdraw" in line and " gas, " in line, "the watchtower's reward", 60
+        )
         self.show_money(before, self.ledger(), block)
         self.console.print(gas_table(self.chain, job, block + 1, self.name))
 

@@ -25,7 +25,7 @@ HOME = Path("~/.assay/watchtower")
 @click.command(name="watchtower")
 @click.option("--dir", "directory", type=click.Path(path_type=Path, file_okay=False),
               default=HOME, help="Verdicts.  [default: ~/.assay/watchtower]")  # fmt: skip
-@click.option("--once", is_flag=True, help="One look and what it asks for, and stop.")
+@click.option("--once", is_flag=True, help="Do all that is due now, and stop.")
 @click.option("--check", is_flag=True, help="Test node, contracts, IPFS and key, and stop.")
 @click.option("--dry-run", is_flag=True, help="Compute and say, but send nothing.")
 @click.option("--min-price", type=AMOUNT, default="0", help="Only results that cost this much.")
@@ -64,10 +64,11 @@ def watchtower_command(
     if once and check:
         raise click.UsageError("got --once and --check; one is wanted")
     from keepers import watching
+    from keepers.attacks import Policy
     from keepers.config import KeeperConfig
-    from keepers.judge import JudgeConfig
-    from keepers.watchtower import Policy
+    from keepers.judge import JudgeConfig, Machine
     from protocol.storage.config import StorageConfig
+    from provider import calibrate, telemetry
 
     config = replace(KeeperConfig.from_env(), dry_run=dry_run)
     judging = JudgeConfig(directory.expanduser(), backend, device, threads, float(fetch_seconds))
@@ -80,6 +81,9 @@ def watchtower_command(
         plain_warnings(),
         watching.watchtower(config, judging, policy, StorageConfig.from_env(), stop) as made,
     ):
+        if not check:
+            rate = calibrate.measure(threads)
+            made.judge.machine = Machine(rate, lambda: telemetry.read().memory_free)
         if once:
             _once(made, as_json)
             return
@@ -97,11 +101,16 @@ def watchtower_command(
 
 def _once(tower: Watchtower, as_json: bool) -> None:
     report = tower.cycle()
+    done = report.done
+    while report.done and report.again and not report.failed:
+        report = tower.cycle()
+        done += report.done
+    due = done + report.due - report.done
     if as_json:
-        emit_json({"block": report.at.number, "due": report.due, "done": report.done,
-                   "failed": report.failed, "deadline": report.deadline})  # fmt: skip
+        emit_json({"block": report.at.number, "due": due, "done": done, "failed": report.failed,
+                   "deadline": report.deadline})  # fmt: skip
     else:
-        pairs("", [("due", report.due), ("done", report.done), ("failed", report.failed)])
+        pairs("", [("due", due), ("done", done), ("failed", report.failed)])
     if report.failed:
         from assay.exits import REFUSED
 

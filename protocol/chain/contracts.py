@@ -345,13 +345,15 @@ class Game(Money):
     def together(self, calls: Sequence[Call], *, every: bool = True) -> Call:
         """The call that makes others of this contract that bring no wei, in order: ``every`` one or
         none; else, when it is mined, those that are not refused by then."""
-        if len(calls) == 1:
-            return calls[0]
+        return calls[0] if len(calls) == 1 else self.parts(calls, every=every)
+
+    def parts(self, calls: Sequence[Call], *, every: bool) -> Call:
+        """``together``, also of one call: as a part of others, it may be left out alone."""
         functions, places = zip(*(call.what.partition(" in ")[::2] for call in calls), strict=True)
         what = f"{', '.join(dict.fromkeys(functions))} in {', '.join(dict.fromkeys(places))}"
-        moves = [call.data for call in calls]
-        call = self._call(what, "play", moves, True)
-        return call if every else replace(call, sent=self.abi.encode("play", moves, False))
+        call = self._call(what, "play", [call.data for call in calls], True)
+        sent = self.abi.encode("play", [call.sent or call.data for call in calls], every)
+        return call if sent == call.data else replace(call, sent=sent)
 
 
 class Court(Money):

@@ -188,6 +188,7 @@ def fetch_job(
         task.inputs_root,
         declared=program.inputs,
         max_bytes=max_bytes,
+        progress=progress,
         timeout=left(),
     )
     check_tensors("constant", program.constants, constants)
@@ -211,6 +212,8 @@ def fetch_parts(
     locators: JobLocators,
     *,
     max_bytes: int = MAX_JOB_BYTES,
+    max_program: int = MAX_PROGRAM_BYTES,
+    progress: Progress | None = None,
     timeout: float | None = None,
 ) -> JobParts:
     """What a job names, bound to its roots and no more: for whoever may prove it illegal.
@@ -229,13 +232,15 @@ def fetch_parts(
             raise ContentMismatch(f"{locators.program} is a program of root 0x{found.hex()}")
 
     program = fetch_blob(
-        store, cache, "program", locators.program, task.program_root, verify, MAX_PROGRAM_BYTES,
-        timeout=left(),
+        store, cache, "program", locators.program, task.program_root, verify,
+        min(max_program, MAX_PROGRAM_BYTES), timeout=left(),
     )  # fmt: skip
 
     def tensors(cid: Cid, root: bytes) -> list[Array] | None:
         try:
-            return fetch_tensors(store, cache, cid, root, max_bytes=max_bytes, timeout=left())
+            return fetch_tensors(
+                store, cache, cid, root, max_bytes=max_bytes, progress=progress, timeout=left()
+            )
         except (ContentMissing, ContentMismatch, ContentTooLarge, ContentTooSlow):
             return None
 

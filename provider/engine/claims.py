@@ -98,6 +98,10 @@ class Truths:
             self._held[claim] = build()
         return self._held[claim]
 
+    def forget(self, claim: bytes) -> None:
+        """What was built for a claim, if anything was, is given back."""
+        self._held.pop(claim, None)
+
     def keep_only(self, claims: Sequence[bytes]) -> None:
         """Forgets all but these."""
         for claim in set(self._held) - set(claims):

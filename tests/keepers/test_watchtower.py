@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -9,12 +10,23 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keepers.attacks import (
+    TOGETHER,
+    Act,
+    Kind,
+    Policy,
+    View,
+    Withdraw,
+    deadline,
+    decide,
+    no_room,
+    slack,
+)
 from keepers.judge import Judge, JudgeConfig, Verdict
-from keepers.watchtower import Act, Kind, Policy, View, Withdraw, deadline, decide
 from protocol.chain.book import JobRecord
 from protocol.chain.seats import Seat
 from protocol.spec.dispute import Challenge, Wait
-from protocol.spec.job import JobStatus
+from protocol.spec.job import Deal, JobStatus
 from protocol.storage.config import StorageConfig
 from protocol.storage.store import Store
 from tests.keepers.test_decide import CLIENT, record
@@ -35,8 +47,8 @@ def committed(number: int, price: int = 5, until: int = 200) -> JobRecord:
     return replace(made, terms=replace(made.terms, deal=deal), attempts=(attempt,))
 
 
-def seat(number: int, wait: Wait, until: int, challenge: int = 1) -> Seat:
-    x = Challenge(ME, 7, bytes(32), 0, 1, 0, 0, 0, 0, wait=wait)
+def seat(number: int, wait: Wait, until: int, challenge: int = 1, budget: int = 0) -> Seat:
+    x = Challenge(ME, 7, bytes(32), 0, 1, 0, budget, 0, 0, wait=wait)
     return Seat(committed(number), claim_of(number), challenge, x, until)
 
 
@@ -137,7 +149,7 @@ def test_decide__the_provider_is_late_elsewhere__the_claim_ends_before_my_move()
 def test_decide__fallen_claims__bonds_are_collected_and_money_withdrawn() -> None:
     seen = view(fallen=((claim_of(9), 2),), credits=(("game", 10**18, 0), ("registry", 1, 1)))
     assert decide(seen, Policy()) == [
-        Act(Kind.COLLECT, claim_of(9), b"", 2), Withdraw("game", 10**18, 0),
+        Act(Kind.COLLECT, claim_of(9), b"", 2), Withdraw("game", 10**18, native=False),
     ]  # fmt: skip
 
 
@@ -161,6 +173,40 @@ def test_deadline__of_the_turns__is_the_nearest_that_still_runs() -> None:
     seats = (seat(1, Wait.REVEAL, 99), seat(2, Wait.REVEAL, 130), seat(3, Wait.STEP, 120))
     assert deadline(view(seats=seats)) == 120
     assert deadline(view()) is None
+
+
+def test_slack__of_disputes__is_of_the_one_that_needs_me_first() -> None:
+    move = committed(1).terms.deal.move_seconds
+    mine, theirs = seat(1, Wait.CHALLENGER, 150), seat(2, Wait.REVEAL, 120, budget=30)
+    assert slack(view()) == math.inf
+    assert slack(view(seats=(mine,))) == 150 - NOW
+    assert slack(view(seats=(mine, theirs))) == min(50, 30 + move)
+    lost = seat(3, Wait.CHALLENGER, NOW - 1)
+    assert slack(view(seats=(mine, lost))) == 50, "one that is lost needs nobody"
+
+
+def deal(move: int, work_ms: int = 1000) -> Deal:
+    return replace(committed(1).terms.deal, move_seconds=move, work_ms=work_ms)
+
+
+def test_no_room__moves_shorter_than_a_block__so_many_as_one_block_takes() -> None:
+    live = tuple(seat(k + 1, Wait.REVEAL, 150, budget=240) for k in range(3 * TOGETHER))
+    fit = [len(live[:n]) for n in range(len(live)) if no_room(live[:n], deal(10), 12) is None]
+    assert fit == list(range(TOGETHER))
+    assert "clock of 2" in str(no_room(live[:TOGETHER], deal(10), 12))
+    # Moves of a minute lose nothing while all of them are mined in one.
+    assert no_room(live[: 3 * TOGETHER], deal(60), 12) is None
+    assert no_room(live, deal(10), 0) is None, "a chain that mines on demand"
+    assert no_room((), deal(10), 60) is not None, "not even alone"
+
+
+def test_no_room__another_round__does_not_cost_the_others_their_clocks() -> None:
+    patient = tuple(seat(k + 1, Wait.REVEAL, 150, budget=10**6) for k in range(TOGETHER))
+    poor = (*patient[1:], seat(99, Wait.REVEAL, 150, budget=1))
+    mined = patient[0].job.terms.deal.move_seconds
+    assert no_room(patient, deal(10**6), mined) is None
+    assert no_room(poor, deal(10**6), mined) is not None
+    assert no_room(poor[1:], deal(10**6), mined) is None, "no round more"
 
 
 def test_judge__restart__remembers_whole_verdicts_alone(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -14,12 +14,14 @@ import pytest
 
 from client.jobs import Submitted
 from client.terms import Wishes
+from keepers.attacks import Act, Kind, Policy
 from keepers.base import Patience
 from keepers.judge import Judge, JudgeConfig, Verdict
-from keepers.watchtower import Act, Kind, Policy, Watchtower
+from keepers.watchtower import Watchtower
 from protocol.chain.book import JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call
+from protocol.chain.errors import ChainError
 from protocol.chain.game_reverts import NotHere, NothingToReveal, WrongNode, WrongTurn
 from protocol.chain.refusal import Reverted
 from protocol.chain.transactions import Outcome as Sent
@@ -292,6 +294,15 @@ class Hurried(Sender):
     copied = 0
 
     def send(self, call: Call, **options: Any) -> Sent:
+        self._hurry(call)
+        return super().send(call, **options)
+
+    def send_all(self, calls: Sequence[Call]) -> list[Sent | ChainError]:
+        for call in calls:
+            self._hurry(call)
+        return super().send_all(calls)
+
+    def _hurry(self, call: Call) -> None:
         game = self.chain.contracts.game
         if call.to == game.address:
             name, values = game.abi.decode_input(call.data)
@@ -299,7 +310,6 @@ class Hurried(Sender):
             for data in inner:
                 if game.abi.decode_input(data)[0] in ("reveal", "revealBlock", "prove"):
                     self._copy(replace(call, data=data, value=0))
-        return super().send(call, **options)
 
     def _copy(self, call: Call) -> None:
         try:
@@ -399,6 +409,7 @@ def test_cycle__dearest_claim_cannot_be_judged__the_next_one_has_its_turn(
         seats = tower.view()[0].seats
         assert [seat.job.job for seat in seats] == [cheap]
         monkeypatch.undo()
+        tower._patience.keep([])
         play(tower, party, cheap)
 
 
@@ -446,7 +457,8 @@ def test_cycle__trace_slower_than_the_clock__no_bond_at_any_look(
         assert claim is not None
         assert claim.claim is not None
         assert tower.judge.verdicts[claim.claim] is Verdict.WRONG
-        assert tower.judge.ready(claim.claim), "the trace was built, and took too long"
+        assert tower.judge._took[claim.claim] >= 3600, "the trace was built, and took too long"
+        assert not tower.judge.ready(claim.claim), "and is not kept"
         book = party.agent.history.sync(tower.chain.snapshot())
         assert claim.claim not in book.disputes
 

@@ -74,16 +74,16 @@ def test_judge_terms__everything_fits__accepts() -> None:
     [
         ({}, {"lost_before": True}, {}, "lost an earlier attempt"),
         ({"capability": bytes(31) + b"\2"}, {}, {}, "capabilities 0x2"),
-        ({}, {}, {"min_price": 51}, "below the minimum 51"),
-        ({}, {"stake": 99}, {}, "takes 100 of stake, 99 is free"),
-        ({}, {"deposit": 2010 * 3 - 1}, {}, "wei of deposit"),
+        ({}, {}, {"min_price": 51}, "below the minimum 0.000000000000000051 ADT"),
+        ({}, {"stake": 99}, {}, "of stake, 0.000000000000000099 ADT is free"),
+        ({}, {"deposit": 2010 * 3 - 1}, {}, "ETH of deposit"),
         ({}, {"backlog_ms": 8_001}, {}, "unsettled work would be 10001 ms"),
         ({}, {}, {"max_work_seconds": 1.9}, "declares 2000 ms of work"),
         ({"window_seconds": 8 * 86_400}, {}, {}, "stays locked for 691200 s"),
         ({"move_seconds": 9}, {}, {}, "leaves 9 s for an answer"),
         ({"move_seconds": 47}, {"block_seconds": 12}, {}, "an answer, 4 blocks of this chain take"),
-        ({}, {"base_fee": 3}, {}, "pays 3 wei for a unit of gas, at least 4 wanted"),
-        ({"gas_price": 124}, {"base_fee": 100, "deposit": 10**6}, {}, "the base fee is 100"),
+        ({}, {"base_fee": 3}, {}, "of gas, at least 0.000000004 gwei wanted"),
+        ({"gas_price": 124}, {"base_fee": 100, "deposit": 10**6}, {}, "fee is 0.0000001 gwei"),
     ],
 )
 def test_judge_terms__one_thing_short__says_which(
@@ -124,7 +124,7 @@ def test_judge_terms__batch__refuses() -> None:
         (1.0, 0, {"max_memory": 1000}, "1000 are available"),
         (13.0, 0, {}, "takes 31.0 s with margin and 5 s for its commit, the job allows 30 s"),
         (2.1, 0, {}, "takes 2100 ms with its trace, the job declares 2000 ms"),
-        (1.0, 0, {"price_per_second": 51}, "price 50 is below 51"),
+        (1.0, 0, {"price_per_second": 51}, "0.00000000000000005 ADT is below"),
     ],
 )
 def test_judge_program__one_thing_short__says_which(
