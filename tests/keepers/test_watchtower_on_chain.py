@@ -29,7 +29,7 @@ from protocol.chain.transactions import Sender, require_wallet
 from protocol.spec import examples, interpreter
 from protocol.spec.answers import Part
 from protocol.spec.demands import fee_of
-from protocol.spec.dispute import Outcome, Wait, clock_of
+from protocol.spec.dispute import Outcome, clock_of
 from protocol.spec.examples import Example
 from protocol.spec.job import Fault, JobStatus, task_hash
 from protocol.spec.workload import Rate
@@ -345,43 +345,6 @@ def test_cycle__front_runner_copies_the_proof__the_reward_stays_with_the_challen
         gained = after.registry_credit.token - before.registry_credit.token
         assert gained == lock // 3
         assert not other.balances(hurried.stranger.address, at).registry_credit.token
-
-
-def test_cycle__colluder_challenged_first_and_went_away__takes_no_reward(
-    staffed: Market, tmp_path: Path
-) -> None:
-    colluder = 7
-    staffed.fund(colluder, 1000)
-    job = post(staffed, EXAMPLES["counter"]).job
-    with (
-        liar(staffed, tmp_path, "counter") as party,
-        watcher(staffed, tmp_path) as tower,
-        Chain.connect(staffed.chain_config(colluder)) as other,
-    ):
-        committed(party, job)
-        record = party.record(job)
-        assert record.current is not None
-        claim, game = record.current.claim, other.contracts.game
-        assert claim is not None
-        token, native = other.bond_of(claim, record.terms.deal, other.snapshot())
-        sender = Sender(other, require_wallet(other))
-        sender.send(other.contracts.token.approve(game.address, token))
-        sender.send(game.challenge(record.terms, claim, native))
-        for _ in range(2):
-            tower.cycle()  # computes, then challenges although somebody did
-        party.agent.cycle()
-        staffed.later(30)
-        tower.cycle()
-        ((_, until), (mine, _)) = other.turns_of([(claim, 1), (claim, 2)], other.snapshot())
-        assert mine.wait is not Wait.CHALLENGER
-        staffed.later(until - other.snapshot().next_timestamp + 1)
-        party.agent.cycle()  # in time, unlike the colluder
-        ended = play(tower, party, job)
-        assert ended.attempts[0].fault is Fault.WRONG
-        dispute = party.agent.history.sync(other.snapshot()).disputes[claim]
-        assert [x.outcome for x in dispute.challenges][0] is Outcome.DEFEATED
-        at = other.snapshot()
-        assert not other.balances(sender.address, at).credits["registry"].token
 
 
 def test_cycle__dearest_claim_cannot_be_judged__the_next_one_has_its_turn(

@@ -1,0 +1,138 @@
+"""Friends of a liar who challenge first and go away: they take no part of the reward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keepers.watchtower import Watchtower
+from protocol.chain.chain import Chain
+from protocol.chain.contracts import Call, proofs_in
+from protocol.chain.disputes import Dispute
+from protocol.chain.transactions import Sender, require_wallet
+from protocol.spec.dispute import Outcome, Wait
+from protocol.spec.job import Fault
+from tests.keepers.test_watchtower_on_chain import (
+    EXAMPLES,
+    Party,
+    committed,
+    liar,
+    play,
+    post,
+    watcher,
+)
+from tests.keepers.test_watchtower_on_chain import staffed as staffed  # the fixture
+from tests.provider.conftest import Market
+from tests.provider.conftest import market as market  # the fixture
+
+pytestmark = pytest.mark.chain
+
+COLLUDER, STRANGER = 7, 6
+
+
+@dataclass
+class Plot:
+    """A wrong claim whose first challenges are the liar's friends', and late; the watchtower's own
+    is the last, and its turn is next."""
+
+    tower: Watchtower
+    party: Party
+    colluder: Sender
+    stranger: Sender
+    job: bytes
+    claim: bytes
+    late: int
+
+    def end(self) -> Dispute:
+        assert play(self.tower, self.party, self.job).attempts[0].fault is Fault.WRONG
+        chain = self.tower.chain
+        at = chain.snapshot()
+        assert not chain.balances(self.colluder.address, at).credits["registry"].token
+        dispute = self.party.agent.history.sync(at).disputes[self.claim]
+        outcomes = [x.outcome for x in dispute.challenges]
+        assert outcomes[: self.late] == [Outcome.DEFEATED] * self.late
+        return dispute
+
+
+@contextmanager
+def plot(market: Market, directory: Path, late: int) -> Iterator[Plot]:
+    market.fund(COLLUDER, 1000)
+    job = post(market, EXAMPLES["counter"]).job
+    with (
+        liar(market, directory, "counter") as party,
+        watcher(market, directory) as tower,
+        Chain.connect(market.chain_config(COLLUDER)) as other,
+        Chain.connect(market.chain_config(STRANGER)) as third,
+    ):
+        committed(party, job)
+        record = party.record(job)
+        assert record.current is not None
+        claim, game = record.current.claim, other.contracts.game
+        assert claim is not None
+        token, native = other.bond_of(claim, record.terms.deal, other.snapshot())
+        sender = Sender(other, require_wallet(other))
+        sender.send(other.contracts.token.approve(game.address, late * token))
+        for _ in range(late):
+            sender.send(game.challenge(record.terms, claim, native))
+        # The liar closes none of its friends.
+        party.agent.defence._close = lambda action: False  # type: ignore[method-assign]
+        numbered = [(claim, n + 1) for n in range(late + 1)]
+        for _ in range(6):
+            tower.cycle()  # computes, challenges although somebody did, and moves
+            if other.challenge_of(claim, late + 1, other.snapshot()).wait is Wait.STEP:
+                break
+            party.agent.cycle()
+            market.later(30)
+        *_, (_, until), (mine, _) = other.turns_of(numbered, other.snapshot())
+        assert mine.wait is Wait.STEP
+        market.later(until - other.snapshot().next_timestamp + 1)
+        party.agent.cycle()  # in time, unlike the colluder
+        stranger = Sender(third, require_wallet(third))
+        yield Plot(tower, party, sender, stranger, job, claim, late)
+
+
+def test_cycle__colluder_challenged_first_and_went_away__takes_no_reward(
+    staffed: Market, tmp_path: Path
+) -> None:
+    with plot(staffed, tmp_path, late=1) as made:
+        made.end()
+
+
+class Watched(Sender):
+    """A sender into whose face somebody acts, just before its proof goes out."""
+
+    act: Callable[[], Any]
+    proofs = 0
+
+    def _broadcast(self, call: Call, flight: Any) -> None:
+        if proofs_in(call.data):
+            self.proofs += 1
+            self.act()
+        super()._broadcast(call, flight)
+
+
+def test_cycle__another_closes_one_of_them_just_before__the_proof_goes_all_the_same(
+    staffed: Market, tmp_path: Path
+) -> None:
+    with plot(staffed, tmp_path, late=3) as made:
+        watched = Watched(made.tower.chain, require_wallet(made.tower.chain))
+        game = made.tower.chain.contracts.game
+        watched.act = lambda: made.stranger.send(game.timeout_challengers(made.claim, [2]))
+        made.tower.sender = watched
+        made.end()
+        assert watched.proofs == 1, "and need not be sent again"
+
+
+def test_cycle__more_of_them_than_go_with_a_proof__are_closed_first(
+    staffed: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keepers.watchtower.MOST_CLOSED", 1)
+    with plot(staffed, tmp_path, late=3) as made:
+        dispute = made.end()
+        closings = [x.moves[-1].event.place.block for x in dispute.challenges[:3]]
+        assert len(set(closings)) == 3
