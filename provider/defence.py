@@ -41,6 +41,7 @@ from protocol.spec.strategy import Move, OpenStep
 from protocol.storage.errors import StorageError
 from provider.engine.claims import Truth, Truths
 from provider.engine.errors import EngineError
+from provider.policy import MOST_HELD, MOST_SUPPLIES
 from provider.progress import GLANCE_SECONDS
 
 MOST_MOVES: Final = 64
@@ -57,16 +58,9 @@ FAILURES: Final = (
 """What goes wrong with one claim and does not stop the others: it is tried again at a later cycle.
 torch reports a lack of memory as a RuntimeError."""
 
-MOST_SUPPLIES: Final = 6
-"""Of them answers to demands.  The chain makes one of a provider's demands due every fifteen
-seconds, however many are made at once; so many are answered in a block or two."""
-
 RESTS: Final = 3
 """What failed is left alone so many times as long as it took: data that is not there, or a trace
 that cannot be built, leaves the clocks of other claims their time."""
-
-MOST_HELD: Final = 8
-"""Claims whose data is kept at hand for demands."""
 
 Say = Callable[[str], None]
 Build = Callable[[JobRecord], Truth]

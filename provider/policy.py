@@ -7,7 +7,7 @@ the reason for a refusal, or None.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +26,13 @@ under way and of what was asked for before."""
 BLOCKS: Final = 4
 """Blocks that have to fit into any clock of a provider: one until it sees what it has to answer,
 one that takes the answer, and as many again if that one is full or the answer is sent once more."""
+
+MOST_SUPPLIES: Final = 6
+"""Answers to demands that are made at once.  The chain makes one of a provider's demands due every
+fifteen seconds, however many are made at once; so many are answered in a block or two."""
+
+MOST_HELD: Final = 16
+"""Results whose data is kept at hand for demands."""
 
 GAS_PERCENT: Final = 125
 """At least so much of the present base fee is what a job pays for a unit of its answers' gas: they
@@ -209,26 +216,48 @@ def judge_duties(
             f"answers to challengers of this and of {len(others)} unsettled results could take "
             f"{need:.0f} s, the shortest of their clocks is {least} s"
         )
-    return _judge_demands(duties, rules, BLOCKS * block_seconds)
+    return _judge_demands(duties, rules, block_seconds)
 
 
-def _judge_demands(duties: Sequence[Duty], rules: Rules, mining: int) -> str | None:
-    """The same for a demand for data of each result, with ``mining`` seconds for the answers.
+def _judge_demands(duties: Sequence[Duty], rules: Rules, block_seconds: int) -> str | None:
+    """The same for a demand for data of each result.
 
-    The chain makes one due every ``DEMAND_SECONDS``.  This machine hashes the data of one result,
-    then other work has its turn: as long as that took (``progress.Glance``), and to the end of a
-    piece.
+    The chain makes one due every ``DEMAND_SECONDS``.  In a turn this machine hashes the data of a
+    few results and waits for a block with the answers; then other work has its turn: as long as
+    that took (``progress.Glance``), and to the end of a piece.  Of more results than are held the
+    data is hashed again and again.
     """
     piece = rules.margin * max(d.piece for d in duties)
-    left = min(d.move for d in duties) - mining
-    waited, before = 0.0, GLANCE_SECONDS
-    for number, data in enumerate(sorted((rules.margin * d.data for d in duties), reverse=True), 1):
-        waited += before + piece + data
-        left += DEMAND_SECONDS
-        before = max(GLANCE_SECONDS, data)
-        if waited > left:
+    turns = list(_turns(sorted((rules.margin * d.data for d in duties), reverse=True)))
+    left = min(d.move for d in duties) - BLOCKS * block_seconds
+    waited, other = 0.0, GLANCE_SECONDS
+    for results, seconds in turns:
+        waited += other + piece + seconds
+        if waited > left + DEMAND_SECONDS:
             return (
-                f"answers to demands for data of {number} of this and of {len(duties) - 1} "
-                f"unsettled results could take {waited:.0f} s, their clocks leave {left} s"
+                f"answers to demands for data of this and of {len(duties) - 1} unsettled results "
+                f"could take {waited:.0f} s where their clocks leave {left + DEMAND_SECONDS} s"
             )
+        left += results * DEMAND_SECONDS
+        waited += block_seconds
+        other = max(GLANCE_SECONDS, seconds + block_seconds)
+    results, seconds = turns[0]
+    again = 2 * (seconds + block_seconds) + piece
+    if len(duties) > MOST_HELD and again > results * DEMAND_SECONDS:
+        return (
+            f"of {len(duties)} unsettled results {MOST_HELD} are held for demands, and {results} "
+            f"more could be demanded within {results * DEMAND_SECONDS} s, which takes {again:.0f} s"
+        )
     return None
+
+
+def _turns(data: Sequence[float]) -> Iterator[tuple[int, float]]:
+    """How many results are had at hand in a turn, and how long that takes."""
+    results, seconds = 0, 0.0
+    for each in data:
+        results, seconds = results + 1, seconds + each
+        if results == MOST_SUPPLIES or seconds >= GLANCE_SECONDS:
+            yield results, seconds
+            results, seconds = 0, 0.0
+    if results:
+        yield results, seconds

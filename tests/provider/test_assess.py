@@ -43,7 +43,7 @@ def assessor(program: Program | None) -> Assessor:
 
 
 def test_assess__one_operation_longer_than_a_demand_waits__is_unsuitable() -> None:
-    with pytest.raises(Unsuitable, match="demands for data of 1 of this and of 0 unsettled"):
+    with pytest.raises(Unsuitable, match="demands for data of this and of 0 unsettled"):
         assessor(MLP).assess(job(1, terms=TERMS), LONG, (1,), [])
     assert assessor(MLP).assess(job(1, terms=TERMS), MLP, (1,), []) < 1
 

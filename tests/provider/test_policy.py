@@ -39,6 +39,7 @@ from protocol.spec.workload import (
     work_of,
 )
 from provider.policy import (
+    MOST_HELD,
     Duty,
     Rules,
     Standing,
@@ -178,8 +179,8 @@ def test_judge_duties__one_long_piece_of_any_job__makes_a_demand_late() -> None:
     longer = replace(long, piece=36.6)
     for new, others in ((longer, []), (longer, [calm]), (calm, [longer])):
         got = judge_duties(new, others, RULES) or ""
-        assert "answers to demands for data of 1 of this and of" in got
-        assert "could take 75 s, their clocks leave 75 s" in got
+        assert f"for data of this and of {len(others)} unsettled results could take 75 s" in got
+        assert got.endswith("where their clocks leave 75 s")
     assert "leave 35 s" in (judge_duties(long, [replace(calm, move=20)], RULES) or "")
     assert "leave 27 s" in (judge_duties(long, [], RULES, block_seconds=12) or "")
 
@@ -197,7 +198,25 @@ def test_judge_duties__data_of_many_results__is_hashed_as_fast_as_demands_come_d
     quick, slow = duty(1.0, 9000, 9000, data=3.0), duty(1.0, 9000, 9000, data=6.0)
     assert judge_duties(quick, [quick] * 500, replace(RULES, margin=1.0)) is None
     assert judge_duties(slow, [slow] * 4, RULES) is None
-    assert "of 8 of this and of 7 unsettled" in (judge_duties(slow, [slow] * 7, RULES) or "")
+    assert "of this and of 7 unsettled" in (judge_duties(slow, [slow] * 7, RULES) or "")
+
+
+def test_judge_duties__answers_wait_for_their_block__and_other_work_has_as_long() -> None:
+    """A turn of heavy data takes 3 s, and 12 s for its block; then other work has 15 s."""
+    light, heavy = duty(1.0, 9000, 9000, data=0.1), duty(1.0, 9000, 9000, data=1.5)
+    slow = partial(judge_duties, rules=RULES, block_seconds=12)
+    assert slow(light, [light] * 14) is None
+    assert slow(heavy, []) is None
+    assert slow(heavy, [heavy]) is None, "5 s of 27 s, then 35 s of 42 s"
+    assert "could take 65 s where their clocks leave 57 s" in (slow(heavy, [heavy] * 2) or "")
+    assert judge_duties(heavy, [heavy] * 2, RULES) is None
+
+
+def test_judge_duties__more_results_than_are_held__are_light_or_refused() -> None:
+    light, heavy = duty(1.0, 9000, 9000, data=0.1), duty(1.0, 9000, 9000, data=3.8)
+    assert judge_duties(light, [light] * (MOST_HELD + 50), RULES) is None
+    assert judge_duties(heavy, [light] * (MOST_HELD - 1), RULES) is None
+    assert "of 17 unsettled results 16 are held" in (judge_duties(heavy, [light] * 16, RULES) or "")
 
 
 def test_pieces_of__operations__are_what_is_done_in_one_go() -> None:
