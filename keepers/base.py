@@ -56,6 +56,10 @@ class Patience:
         """Whether enough time has passed since the last failure."""
         return key not in self._failed or self._clock() >= self._failed[key][1]
 
+    def failures(self, key: Hashable) -> int:
+        """In a row."""
+        return self._failed.get(key, (0, 0.0))[0]
+
     def failed(self, key: Hashable) -> None:
         """Counts one more failure."""
         count = self._failed.get(key, (0, 0.0))[0]

@@ -32,7 +32,7 @@ from protocol.spec.trace import Tree
 from protocol.spec.types import Program
 from protocol.spec.workload import Rate, pieces_of, work_of
 from protocol.storage.cache import Cache
-from protocol.storage.errors import ContentMismatch
+from protocol.storage.errors import ContentMismatch, StorageError
 from protocol.storage.jobs import (
     MAX_JOB_BYTES,
     JobData,
@@ -47,6 +47,10 @@ from provider.engine.engine import Engine, choose_threads
 
 UNFIT: Final = (ProgramError, TensorMismatch, LimitExceeded, ContentMismatch)
 """Why a job's data may not be what a job needs: then the job may be illegal."""
+
+FIRST_SECONDS: Final = 15.0
+"""How long a job's data is waited for at first, twice as long at each further try: what does not
+come leaves the time of others' windows to them.  What came stays at the node."""
 
 READ_BYTES: Final = 500_000
 """Bytes of a program that are decoded, hashed, judged and compiled in a second, at least."""
@@ -69,7 +73,7 @@ class Uncertain(AssayError):
 @dataclass(frozen=True)
 class JudgeConfig:
     """How claims are computed.  ``directory`` keeps verdicts, and traces while they are needed;
-    ``fetch_seconds`` bounds the fetching of one job's data, ``max_bytes`` its constants and its
+    ``fetch_seconds`` bounds each fetching of one job's data, ``max_bytes`` its constants and its
     inputs, each."""
 
     directory: Path
@@ -110,6 +114,7 @@ class Judge:
         self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
         self._truths = Truths()
         self._took: dict[bytes, float] = {}
+        self._tries: dict[bytes, int] = {}
         self._elsewhere = 0.0
         config.directory.mkdir(parents=True, exist_ok=True)
         self._verdicts = dict(_kept(config.directory))
@@ -129,6 +134,7 @@ class Judge:
             self.forget(claim)
         self._truths.keep_only(claims)
         self._took = {claim: took for claim, took in self._took.items() if claim in claims}
+        self._tries = {claim: tries for claim, tries in self._tries.items() if claim in claims}
 
     def check(self, record: JobRecord, claim: bytes) -> Verdict:
         """Compute the job and compare the root of its outputs; or find its program, a constant or
@@ -137,9 +143,9 @@ class Judge:
         Raises StorageError where its data cannot be had, and what the engine raises.
         """
         try:
-            data = self._data(record)
+            data = self._data(record, claim)
         except UNFIT:
-            if self.illegality(record) is None:
+            if self.illegality(record, claim) is None:
                 raise
             self._keep(claim, Verdict.ILLEGAL)
             return Verdict.ILLEGAL
@@ -154,18 +160,19 @@ class Judge:
         self._keep(claim, verdict)
         return verdict
 
-    def illegality(self, record: JobRecord) -> tuple[Illegality, Case] | None:
+    def illegality(self, record: JobRecord, claim: bytes) -> tuple[Illegality, Case] | None:
         """What proves the job illegal, if anything does.  Raises StorageError."""
-        parts = fetch_parts(
-            self.store,
-            self._cache,
-            record.terms.task,
-            JobLocators.decode(record.locators),
-            max_bytes=self.config.max_bytes,
-            max_program=self._most_read(),
-            progress=self._progress,
-            timeout=self._patience(),
-        )
+        with self._waiting(claim):
+            parts = fetch_parts(
+                self.store,
+                self._cache,
+                record.terms.task,
+                JobLocators.decode(record.locators),
+                max_bytes=self.config.max_bytes,
+                max_program=self._most_read(),
+                progress=self._progress,
+                timeout=self._patience(claim),
+            )
         task = record.terms.task
         return prove_illegality(parts.program, task, parts.constants, parts.inputs)
 
@@ -219,7 +226,7 @@ class Judge:
     def _truth(self, record: JobRecord, claim: bytes, *, at_stake: bool = False) -> Truth:
         log.info("watchtower: job %s: building the trace of its run", short(record.job))
         began = self._clock() - self._elsewhere
-        data, c = self._data(record, at_stake=at_stake), self.config
+        data, c = self._data(record, claim, at_stake=at_stake), self.config
         # An engine of its own: a move may be made in the middle of another computation.
         engine = Engine(data.program, data.constants, c.backend, c.device, threads=c.threads)
         truth = Truth(
@@ -229,25 +236,39 @@ class Judge:
         self._took[claim] = self._clock() - self._elsewhere - began
         return truth
 
-    def _data(self, record: JobRecord, *, at_stake: bool = False) -> JobData:
+    def _data(self, record: JobRecord, claim: bytes, *, at_stake: bool = False) -> JobData:
         """Of a job: any that a bond is ``at_stake`` for, else one that leaves disputes their time.
 
         Raises StorageError, Uncertain."""
-        return fetch_job(
-            self.store,
-            self._cache,
-            record.terms.task,
-            JobLocators.decode(record.locators),
-            max_bytes=self.config.max_bytes,
-            max_program=MAX_PROGRAM_BYTES if at_stake else self._most_read(),
-            judge=None if at_stake else partial(self._suits, record),
-            progress=self._progress,
-            timeout=self._patience(),
-        )
+        with self._waiting(claim):
+            return fetch_job(
+                self.store,
+                self._cache,
+                record.terms.task,
+                JobLocators.decode(record.locators),
+                max_bytes=self.config.max_bytes,
+                max_program=MAX_PROGRAM_BYTES if at_stake else self._most_read(),
+                judge=None if at_stake else partial(self._suits, record),
+                progress=self._progress,
+                timeout=self._patience(None if at_stake else claim),
+            )
 
-    def _patience(self) -> float:
-        """Seconds to wait for a job's data: a stranger's may trickle, and stop in the middle."""
-        return min(self.config.fetch_seconds, max(5.0, self.slack() / 2))
+    @contextmanager
+    def _waiting(self, claim: bytes) -> Iterator[None]:
+        """Data that does not come is waited for longer at each try."""
+        try:
+            yield
+        except StorageError:
+            self._tries[claim] = self._tries.get(claim, 0) + 1
+            raise
+        self._tries.pop(claim, None)
+
+    def _patience(self, claim: bytes | None) -> float:
+        """Seconds to wait for data: a stranger's may trickle, and stop in the middle."""
+        seconds = min(self.config.fetch_seconds, max(5.0, self.slack() / 2))
+        if claim is not None:
+            seconds = min(seconds, FIRST_SECONDS * 2 ** min(self._tries.get(claim, 0), 20))
+        return seconds
 
     def _most_read(self) -> int:
         """Bytes of a program that is read, judged and compiled while disputes can wait."""

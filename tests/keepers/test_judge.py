@@ -20,6 +20,7 @@ from protocol.spec.encoding import encode
 from protocol.spec.workload import Rate, pieces_of, work_of
 from protocol.storage.cid import Cid
 from protocol.storage.config import StorageConfig
+from protocol.storage.errors import ContentTooSlow
 from protocol.storage.jobs import JobData, JobParts
 from protocol.storage.locators import JobLocators
 from protocol.storage.store import Store
@@ -40,8 +41,8 @@ class Fetched:
         self.before: Callable[[], None] = lambda: None
 
     def job(self, *_: Any, **options: Any) -> JobData:
-        self.before()
         self.asked.append(options)
+        self.before()
         steps = MLP.steps or (1,) * len(MLP.program.phases)
         if options["judge"] is not None:
             options["judge"](MLP.program, steps)
@@ -79,14 +80,36 @@ def test_check__disputes_wait__half_of_their_time_is_for_the_data(
     judge = judge_in(tmp_path)
     left = [math.inf]
     judge.slack = lambda: left[0]
-    for left[0] in (math.inf, 40.0, 2.0):
+    for left[0] in (math.inf, 20.0, 2.0):
         judge.check(job(1), claim_of(1))
-        judge.illegality(job(1))
+        judge.illegality(job(1), claim_of(1))
     timeouts = [a["timeout"] for a in fetched.asked]
-    assert timeouts == [600.0, 600.0, 20.0, 20.0, 5.0, 5.0]
+    assert timeouts == [15.0, 15.0, 10.0, 10.0, 5.0, 5.0]
     most = [a["max_program"] for a in fetched.asked]
     assert most[:2] == [MAX_PROGRAM_BYTES] * 2
-    assert most[2:] == [20 * READ_BYTES] * 2 + [READ_BYTES] * 2
+    assert most[2:] == [10 * READ_BYTES] * 2 + [READ_BYTES] * 2
+
+
+def test_check__data_does_not_come__is_waited_for_longer_at_each_try(
+    tmp_path: Path, fetched: Fetched
+) -> None:
+    judge = judge_in(tmp_path)
+    gone = [True]
+
+    def come() -> None:
+        if gone[0]:
+            raise ContentTooSlow("it trickles")
+
+    fetched.before = come
+    for _ in range(7):
+        with pytest.raises(ContentTooSlow):
+            judge.check(job(1), claim_of(1))
+    gone[0] = False
+    judge.check(job(1), claim_of(1))
+    judge.check(job(1), claim_of(1))
+    judge.check(job(2), claim_of(2))
+    waited = [a["timeout"] for a in fetched.asked]
+    assert waited == [15.0, 30.0, 60.0, 120.0, 240.0, 480.0, 600.0, 600.0, 15.0, 15.0]
 
 
 def test_check__data_comes_slowly__disputes_have_their_looks(
