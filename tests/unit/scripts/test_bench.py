@@ -37,3 +37,12 @@ def test_main__figure_beyond_its_limit__fails_and_says_which(
     out, err = capsys.readouterr()
     assert said in err
     assert "206 MB hashed, 200 MB/s" in out
+
+
+@pytest.mark.long
+def test_main__minilm_on_this_machine__trace_and_commit_are_within_what_is_promised(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert bench.main(["minilm", "--repeats", "3"]) == 0, capsys.readouterr().err
+    out = capsys.readouterr().out
+    assert "of a plain run, 206 MB hashed" in out
