@@ -215,8 +215,12 @@ class Frame:
             at = self._affine(v, pick, g.offset)
             valid = valid & (at >= 0) & (at < bound)
         flat = self.operands[v.slot].reshape(-1)
-        got = to_register(slot.dtype, flat[np.where(valid, address, 0)])
-        return got if valid.all() else np.where(valid, got, literal(slot.dtype, v.pad))
+        if valid.all():
+            return to_register(slot.dtype, flat[address])
+        # Nothing is read where the pad is: a proof brings what is read.
+        out = np.full(valid.shape, literal(slot.dtype, v.pad))
+        out[valid] = to_register(slot.dtype, flat[np.broadcast_to(address, valid.shape)[valid]])
+        return out
 
 
 # --- folds --------------------------------------------------------------------------------------

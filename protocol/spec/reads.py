@@ -1,8 +1,7 @@
 """Which blocks of its operands an element reads: what a proof of it must bring.
 
-The element is computed once with operands that note where they are read.  A load that yields its
-pad may note block 0 beside, so the answer holds all that is needed and now and then a block more.
-What bounds views and sums is read first, whether the element comes to it or not.
+The element is computed once with operands that note where they are read; a load that yields its pad
+reads nothing.  What bounds views and sums is read first, whether the element comes to it or not.
 """
 
 from __future__ import annotations
