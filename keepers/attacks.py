@@ -1,7 +1,7 @@
 """What a watchtower does next: a pure function of what it sees on chain at one block.
 
 Moves of disputes by deadline, bonds to collect, then what is to be challenged, and what is to be
-computed by value at risk.
+computed, each by value at risk.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ MOVES: Final = (Kind.PLAY, Kind.TIMEOUT, Kind.COLLECT)
 COMPUTED: Final = (Kind.PLAY, Kind.CHALLENGE, Kind.VOID)
 """What takes a trace, or a look at all of a job's data, unless they are there."""
 
-TOGETHER: Final = 8
-"""Calls on their way at once: they fill a block or two."""
+TOGETHER: Final = 16
+"""Calls on their way at once: a node keeps so many of one account, and they fill a block or two."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ Move = Act | Withdraw
 
 
 def decide(view: View, policy: Policy) -> list[Move]:
-    """Moves of disputes by deadline, then bonds to collect, then what is to be challenged, then
-    what is to be computed, by value at risk."""
+    """Moves of disputes by deadline, then bonds to collect; then what is to be challenged, then
+    what is to be computed, each by value at risk."""
     silent = _silent(view)
     moves: list[Move] = []
     for seat in sorted(view.seats, key=lambda s: (s.deadline, s.claim, s.number)):
@@ -125,7 +125,8 @@ def decide(view: View, policy: Policy) -> list[Move]:
             moves.append(_act(Kind.PLAY, seat.job, seat.claim, seat.number, x.since))
     moves += [Act(Kind.COLLECT, claim, b"", number) for claim, number in view.fallen]
     seated, unknown = view.seated, []
-    for record in sorted(view.claims, key=lambda r: (r.clock, r.job)):
+    dearest = sorted(view.claims, key=lambda r: (-r.terms.deal.price_ceiling, r.clock, r.job))
+    for record in dearest:
         claim = claim_of(record)
         if claim is None or not _watched(record, policy):
             continue
@@ -139,7 +140,6 @@ def decide(view: View, policy: Policy) -> list[Move]:
             moves.append(_act(Kind.CHALLENGE, record, claim))
         elif verdict is None:
             unknown.append(record)
-    unknown.sort(key=lambda r: (-r.terms.deal.price_ceiling, r.clock, r.job))
     moves += [_act(Kind.CHECK, r, claim_of(r) or b"") for r in unknown]
     for contract, token, native in view.credits:
         if token >= policy.collect_token or native >= policy.collect_wei:
@@ -195,20 +195,29 @@ def _slack(seat: Seat, time: int) -> int:
     return x.challenger_budget + seat.job.terms.deal.move_seconds
 
 
-def no_room(live: Sequence[Seat], deal: Deal, mined: int) -> str | None:
-    """Reason to open no challenge of a job of this deal beside ``live`` ones.  So many moves as are
-    TOGETHER are ``mined`` in as many seconds; what exceeds a move's own time is taken from its
-    clock."""
-    rounds = -(-(len(live) + 1) // TOGETHER)
-    clocks = [(clock_of(deal), deal.move_seconds)]
-    if rounds > -(-len(live) // TOGETHER):
-        clocks += [(s.challenge.challenger_budget, s.job.terms.deal.move_seconds) for s in live]
-    for clock, move in clocks:
-        need = MAX_MOVES * max(0, rounds * mined - move) + mined
+def no_room(live: Sequence[Seat], deal: Deal, mined: float) -> str | None:
+    """Reason to open no challenge of a job of this deal beside ``live`` ones.
+
+    So many moves as are TOGETHER are ``mined`` in as many seconds, those of disputes with short
+    moves first; what exceeds a move's own time is taken from its clock.  A claim that is worth less
+    than the dearest that is played gets half of the places: no cheap ones keep a dear one waiting.
+    """
+    deals = [seat.job.terms.deal for seat in live]
+    dearest = max((d.price_ceiling for d in deals), default=0)
+    places = TOGETHER if deal.price_ceiling >= dearest else TOGETHER // 2
+    before = sum(d.move_seconds <= deal.move_seconds for d in deals)
+    clocks = [(clock_of(deal), deal.move_seconds, -(-(before + 1) // places))]
+    for seat, its in zip(live, deals, strict=True):
+        rank = sum(d.move_seconds <= its.move_seconds for d in deals)
+        if its.move_seconds >= deal.move_seconds and rank % TOGETHER == 0:  # one round more
+            budget = seat.challenge.challenger_budget
+            clocks.append((budget, its.move_seconds, rank // TOGETHER + 1))
+    for clock, move, rounds in clocks:
+        need = MAX_MOVES * max(0.0, rounds * mined - move) + mined
         # Half of it: the other half is for computing.
         if 2 * need > clock:
             return (
-                f"beside {len(live)} disputes of mine, with moves mined in {mined} s, the moves of "
-                f"one could take {need} s of a clock of {clock} s"
+                f"beside {len(live)} disputes of mine, with moves mined in {mined:.0f} s, those of "
+                f"one could take {need:.0f} s of a clock of {clock} s"
             )
     return None

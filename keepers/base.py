@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -70,7 +70,7 @@ class Patience:
         """The next failure is the first again."""
         self._failed.pop(key, None)
 
-    def keep(self, keys: Sequence[Hashable]) -> None:
+    def keep(self, keys: Set[Hashable]) -> None:
         """Forgets all but these."""
         self._failed = {key: value for key, value in self._failed.items() if key in keys}
 
@@ -147,7 +147,7 @@ class Keeper(ABC, Generic[View, Action]):
         """
         view, snapshot = self.view(at)
         actions = self.decide(view)
-        kept = self.remembered(actions)
+        kept = frozenset(self.remembered(actions))
         self._patience.keep(kept)
         self._said = {key: text for key, text in self._said.items() if key in kept}
         ready = [action for action in actions if self._patience.ready(action)]

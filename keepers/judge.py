@@ -1,6 +1,7 @@
 """What a watchtower computes: verdicts on committed results, and the truth that disputes need.
 
-Verdicts are kept on disk, one small file a claim, so that a restart computes nothing twice.
+Verdicts are kept on disk, one small file a claim, so that a restart computes nothing twice, and
+with each how long its trace took.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from protocol.storage.jobs import (
 from protocol.storage.locators import JobLocators
 from protocol.storage.store import Store
 from provider.engine.claims import Truth, Truths
-from provider.engine.engine import Engine, choose_threads
+from provider.engine.engine import Engine, Progress, choose_threads
 
 UNFIT: Final = (ProgramError, TensorMismatch, LimitExceeded, ContentMismatch)
 """Why a job's data may not be what a job needs: then the job may be illegal."""
@@ -51,6 +52,9 @@ UNFIT: Final = (ProgramError, TensorMismatch, LimitExceeded, ContentMismatch)
 FIRST_SECONDS: Final = 15.0
 """How long a job's data is waited for at first, twice as long at each further try: what does not
 come leaves the time of others' windows to them.  What came stays at the node."""
+
+HOPELESS: Final = 4
+"""Clocks that a run is estimated to take before it is not begun: an estimate may be as wrong."""
 
 READ_BYTES: Final = 500_000
 """Bytes of a program that are decoded, hashed, judged and compiled in a second, at least."""
@@ -113,11 +117,15 @@ class Judge:
         self._cache = Cache(store.config.cache_dir, store.config.cache_max_bytes)
         self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
         self._truths = Truths()
+        self._verdicts: dict[bytes, Verdict] = {}
         self._took: dict[bytes, float] = {}
         self._tries: dict[bytes, int] = {}
         self._elsewhere = 0.0
         config.directory.mkdir(parents=True, exist_ok=True)
-        self._verdicts = dict(_kept(config.directory))
+        for claim, verdict, took in _kept(config.directory):
+            self._verdicts[claim] = verdict
+            if took:
+                self._took[claim] = took
 
     @property
     def verdicts(self) -> Mapping[bytes, Verdict]:
@@ -140,8 +148,10 @@ class Judge:
         """Compute the job and compare the root of its outputs; or find its program, a constant or
         an input illegal.
 
-        Raises StorageError where its data cannot be had, and what the engine raises.
+        Raises StorageError where its data cannot be had, Uncertain where no challenge could follow
+        in the time that the job's terms give, and what the engine raises.
         """
+        self._affordable(record, claim)
         try:
             data = self._data(record, claim)
         except UNFIT:
@@ -153,7 +163,7 @@ class Judge:
             engine = self._engine_for(record, data)
             outputs = engine.run(
                 data.inputs, seed=record.terms.task.seed, steps=data.steps,
-                progress=self._progress,
+                progress=self._within(record, claim),
             )  # fmt: skip
         root = tensors_root(output_decls(data.program), outputs)
         verdict = Verdict.RIGHT if root == record.result_root else Verdict.WRONG
@@ -206,6 +216,29 @@ class Judge:
                 f"{clock} s"
             )
 
+    def _affordable(self, record: JobRecord, claim: bytes) -> None:
+        """Raises Uncertain where a run is known to take too long for a challenge to follow."""
+        took, clock = self._took.get(claim, 0.0), clock_of(record.terms.deal)
+        if 2 * took > clock:
+            raise Uncertain(
+                f"job {short(record.job)} is not computed: that takes more than {took:.0f} s here, "
+                f"its terms give a challenger {clock} s"
+            )
+
+    def _within(self, record: JobRecord, claim: bytes) -> Progress:
+        """The progress of a run that ends when no challenge could follow: a stranger who declares
+        little work for much does not get it."""
+        began = self._clock() - self._elsewhere
+
+        def progress(done: int, total: int | None) -> None:
+            self._progress(done, total)
+            took = self._clock() - self._elsewhere - began
+            if 2 * took > clock_of(record.terms.deal):
+                self._took[claim] = took
+                self._affordable(record, claim)
+
+        return progress
+
     def overrule(self, claim: bytes) -> None:
         """The claim was found right after all: no trace of its run differs from ours."""
         self._keep(claim, Verdict.RIGHT)
@@ -234,6 +267,8 @@ class Judge:
             progress=self._progress, again=self._heed, directory=c.directory,
         )  # fmt: skip
         self._took[claim] = self._clock() - self._elsewhere - began
+        if claim in self._verdicts:
+            self._keep(claim, self._verdicts[claim])
         return truth
 
     def _data(self, record: JobRecord, claim: bytes, *, at_stake: bool = False) -> JobData:
@@ -289,6 +324,12 @@ class Judge:
                 f"job {short(record.job)} cannot be computed now: it needs {need} bytes of memory, "
                 f"{free} are free"
             )
+        run, clock = self.machine.rate.seconds(work), clock_of(record.terms.deal)
+        if run > HOPELESS * clock:
+            raise Uncertain(
+                f"job {short(record.job)} is not computed: that would take {run:.0f} s here, its "
+                f"terms give a challenger {clock} s"
+            )
         longest = max(map(self.machine.rate.trace_seconds, pieces_of(program, steps)))
         if 2 * longest > self.slack():
             raise Uncertain(
@@ -333,16 +374,17 @@ class Judge:
         self._verdicts[claim] = verdict
         path = self.config.directory / claim.hex()
         aside = path.with_suffix(".partial")
-        aside.write_text(verdict.value)
+        aside.write_text(f"{verdict.value} {self._took.get(claim, 0.0)}")
         os.replace(aside, path)
 
 
-def _kept(directory: Path) -> list[tuple[bytes, Verdict]]:
-    """Verdicts on disk; what a crash left half written is removed."""
+def _kept(directory: Path) -> list[tuple[bytes, Verdict, float]]:
+    """Verdicts on disk, and how long traces took; what a crash left half written is removed."""
     found = []
     for path in (p for p in directory.iterdir() if p.is_file()):
         try:
-            found.append((bytes.fromhex(path.name), Verdict(path.read_text())))
+            verdict, took = path.read_text().split(" ")
+            found.append((bytes.fromhex(path.name), Verdict(verdict), float(took)))
         except ValueError:
             path.unlink()
     return found

@@ -66,6 +66,12 @@ MOST_CLOSED: Final = 16
 """Challenges closed one by one in the call that ends a claim: with the largest proof below 16M
 gas."""
 
+MOST_BYTES: Final = 120_000
+"""Of a call: nodes pass transactions of 128 KiB on, and no larger ones."""
+
+MOMENT: Final = 1.0
+"""Seconds after which nothing more is begun before a look."""
+
 SHARE: Final = 32
 """One part in this many of what disputes can wait is a computation's turn between two looks."""
 
@@ -202,17 +208,28 @@ class Watchtower(Keeper[View, Move]):
     # --- acting ----------------------------------------------------------------------------------
 
     def perform(self, actions: Sequence[Move]) -> list[tuple[Move, bool]]:
-        """Calls that are at hand together, the most urgent few; then one thing about a claim that
-        is wrong, and one check: what happened meanwhile is looked at before the next.
+        """Calls that are at hand together, the most urgent few; then what else is to be done about
+        wrong claims, and checks, a moment for each: what happened is looked at before the next.
 
         What failed less often goes first: data that does not come keeps nothing else waiting."""
         calls = [move for move in actions if self._is_at_hand(move)]
         longer = sorted((a for a in actions if a not in calls), key=self._patience.failures)
         checks = [a for a in longer if isinstance(a, Act) and a.kind is Kind.CHECK]
-        chosen = [*[a for a in longer if a not in checks][:1], *checks[:1]]
+        attacks = [a for a in longer if a not in checks]
         if calls and calls[0] == actions[0]:
-            return self._send_all(calls[:TOGETHER]) + super().perform(chosen)
-        return super().perform(chosen) + self._send_all(calls[:TOGETHER])
+            tried = self._send_all(calls[:TOGETHER])
+            return tried + self._some_of(attacks) + self._some_of(checks)
+        tried = self._some_of(attacks) + self._some_of(checks)
+        return tried + self._send_all(calls[:TOGETHER])
+
+    def _some_of(self, moves: Sequence[Move]) -> list[tuple[Move, bool]]:
+        """What takes its time, for a moment: one thing at least."""
+        began, tried = self._clock(), list[tuple[Move, bool]]()
+        for move in moves:
+            tried += super().perform([move])
+            if self._clock() >= began + MOMENT:
+                break
+        return tried
 
     def _send_all(self, moves: Sequence[Move]) -> list[tuple[Move, bool]]:
         made: dict[Move, Call] = {}
@@ -305,8 +322,10 @@ class Watchtower(Keeper[View, Move]):
         """The challenges beside which another is opened.  Raises Uncertain where they are too
         many."""
         live = self.view()[0].live
-        mined = self.chain.block_seconds(at) * self.chain.config.confirmations
-        reason = no_room(live, record.terms.deal, mined)
+        mined = self.sender.mined_within(at)
+        if mined is None and not live:
+            return live  # how long it takes is seen then
+        reason = no_room(live, record.terms.deal, mined or 0)
         if reason is not None:
             raise Uncertain(f"job {short(record.job)} is wrong, and not challenged now: {reason}")
         return live
@@ -341,6 +360,8 @@ class Watchtower(Keeper[View, Move]):
         game = self.chain.contracts.game
         numbered = [(action.number, move) for move in moves]
         call = game.play(action.claim, record.terms, numbered)
+        if len(call.data) > MOST_BYTES and len(moves) > 1:
+            return game.play(action.claim, record.terms, numbered[:-1])  # and the proof alone
         ends = bool(moves) and isinstance(moves[-1], Prove)
         return self._behind_closings(action, call) if ends else call
 
@@ -348,7 +369,8 @@ class Watchtower(Keeper[View, Move]):
         """A call that ends a claim, behind the closing of earlier challenges that ran out: whoever
         challenged first and went away takes no reward.  Where they are many, they are closed first.
 
-        Each is closed on its own: that somebody else closes one of them keeps back nothing."""
+        Each is closed on its own: that somebody else closes one of them keeps back nothing.  And
+        nothing that is refused of them keeps the call itself back."""
         dispute = self._disputes[action.claim]
         earlier = [
             (action.claim, x.number)
@@ -360,13 +382,20 @@ class Watchtower(Keeper[View, Move]):
         late = [
             number
             for (_, number), (x, until) in turns
-            if x.wait is Wait.CHALLENGER and at.next_timestamp > until
+            if x.outcome is Ended.LIVE and x.wait is Wait.CHALLENGER and at.timestamp > until
         ]
         game = self.chain.contracts.game
         closings = [game.timeout_challengers(action.claim, [number]) for number in late]
-        if len(closings) > MOST_CLOSED:
-            return game.together(closings[:MOST_CLOSED], every=False)
-        return game.together([game.parts(closings, every=False), call]) if closings else call
+        if not closings:
+            return call
+        joint = game.together([game.parts(closings, every=False), call])
+        if len(closings) > MOST_CLOSED or len(joint.data) > MOST_BYTES:
+            joint = game.together(closings[:MOST_CLOSED], every=False)
+        try:
+            self.sender.simulate(joint, "latest")
+        except Reverted:
+            return call
+        return joint
 
     def _line(self, what: str, outcome: Outcome) -> str:
         match outcome.result:

@@ -46,7 +46,7 @@ from protocol.spec.trace import Tree
 Read = tuple[bytes, str, str, tuple[Any, ...]]
 """(address, interface, function, arguments)."""
 
-BLOCKS_TIMED: Final = 8
+BLOCKS_TIMED: Final = 32
 """Blocks from whose times the time of one is taken."""
 
 
@@ -252,7 +252,7 @@ class Chain:
             raise Reorganised(f"block {at.number} was replaced while it was read: read again")
 
     def block_seconds(self, at: Snapshot) -> int:
-        """Seconds that a block takes: the least of the last eight.  A chain that mines on demand
+        """Seconds that a block takes: the least of the last ones.  A chain that mines on demand
         has one of 0, and longer ones while nobody sends."""
         first = max(0, at.number - BLOCKS_TIMED)
         asked = [("eth_getBlockByNumber", (hex(n), False)) for n in range(first, at.number)]

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -43,6 +44,7 @@ from protocol.chain.errors import (
 from protocol.chain.fees import Fees, bumped, suggest
 from protocol.chain.reverts import Reverted, of_bytes
 from protocol.chain.rpc import CallReverted
+from protocol.chain.state import Snapshot
 from protocol.chain.wallet import Wallet
 
 log: Final = logging.getLogger("assay.chain")
@@ -51,6 +53,13 @@ T = TypeVar("T")
 NOBODY: Final = bytes(20)
 Already = Callable[[Reverted], bool]
 """Says of a refusal whether it means that somebody did the same before."""
+
+ALONE: Final = (Reverted, GasTooHigh, TransactionFailed, NonceTooLow, NodeRefused,
+                InsufficientFunds)  # fmt: skip
+"""What goes wrong with one call and says nothing of others."""
+
+MINED_LAST: Final = 8
+"""Calls whose time on their way is remembered."""
 
 Done = Callable[[], bool]
 """Says of the newest block whether the key did the same before."""
@@ -97,6 +106,7 @@ class _Flight:
     nonce: int
     gas: int
     fees: Fees
+    began: float
     sent: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
@@ -122,6 +132,15 @@ class Sender:
         self._rpc = chain.rpc
         self._clock = clock
         self._lock = threading.Lock()
+        self._took: deque[float] = deque(maxlen=MINED_LAST)
+
+    def mined_within(self, at: Snapshot) -> float | None:
+        """Seconds in which a call is mined and confirmed: by the times of blocks, or of my last
+        calls where these are less (a chain that mines on demand is quiet, not slow).  None where
+        nothing was sent yet."""
+        if not self._took:
+            return None
+        return min(self.chain.block_seconds(at) * self._config.confirmations, max(self._took))
 
     # --- without sending --------------------------------------------------------------------------
 
@@ -232,8 +251,12 @@ class Sender:
             ]
 
     def _launch(self, call: Call, nonce: int) -> _Flight:
-        quote = self.quote(call, "latest")
-        flight = _Flight(nonce, self._gas(quote), quote.fees)
+        try:
+            quote = self.quote(call, "latest")
+        except Reverted:
+            # What a clock allows is allowed in the next block at first.
+            quote = self.quote(call)
+        flight = _Flight(nonce, self._gas(quote), quote.fees, self._clock())
         self._broadcast(call, flight)
         return flight
 
@@ -249,7 +272,7 @@ class Sender:
     def _tried(act: Callable[[], T]) -> T | ChainError:
         try:
             return act()
-        except (Reverted, GasTooHigh, TransactionFailed, NonceTooLow) as error:
+        except ALONE as error:
             return error
 
     def _send(self, call: Call, done: Done | None, max_cost: int | None) -> Outcome:
@@ -277,7 +300,7 @@ class Sender:
             wanted = gas * quote.fees.most + call.value
             if self._rpc.number("eth_getBalance", checksum(self.address), "pending") < wanted:
                 raise self._poor(call, wanted)
-            flight = _Flight(nonce, gas, quote.fees)
+            flight = _Flight(nonce, gas, quote.fees, self._clock())
             try:
                 self._broadcast(call, flight)
                 receipt = self._wait(call, flight, deadline)
@@ -393,6 +416,7 @@ class Sender:
             if receipt is not None:
                 gone = 0
                 if self._confirmed(receipt):
+                    self._took.append(self._clock() - flight.began)
                     return receipt
             elif self._count("latest") > flight.nonce:
                 # A receipt may come later than the count; three answers in a row settle it.

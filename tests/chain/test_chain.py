@@ -77,9 +77,11 @@ def test_balances__account__has_all_of_its_money(world: World) -> None:
     assert world.chain.allowance(who, world.deployment.market, at) == 3
 
 
-def test_block_seconds__chain_of_steady_blocks__is_the_least_of_the_last_eight(
-    fresh_world: World,
+def test_block_seconds__chain_of_steady_blocks__is_the_least_of_the_last(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("protocol.chain.chain.BLOCKS_TIMED", 8)
+
     def step(seconds: int) -> int:
         at = fresh_world.chain.snapshot()
         fresh_world.rpc("evm_setNextBlockTimestamp", at.timestamp + seconds)

@@ -107,7 +107,7 @@ def test_patience__keep__forgets_the_others() -> None:
     patience = Patience(FakeTime())
     patience.failed("a")
     patience.failed("b")
-    patience.keep(["b"])
+    patience.keep({"b"})
     assert patience.ready("a")
     assert not patience.ready("b")
 

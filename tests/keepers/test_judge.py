@@ -127,7 +127,7 @@ def test_check__operation_longer_than_disputes_can_wait__is_put_off(
     tmp_path: Path, fetched: Fetched
 ) -> None:
     judge = judge_in(tmp_path)
-    slow = Rate(1.0, 1.0, 1e9, 1e12, 1e12)
+    slow = Rate(10.0, 10.0, 1e9, 1e12, 1e12)
     longest = max(slow.trace_seconds(piece) for piece in pieces_of(MLP.program))
     assert longest > 10
     judge.machine = Machine(slow, lambda: 0)
@@ -138,6 +138,31 @@ def test_check__operation_longer_than_disputes_can_wait__is_put_off(
     judge.slack = lambda: 2 * longest
     judge.check(job(1), claim_of(1))
     assert judge.verdicts
+
+
+def test_check__more_work_than_a_challenge_could_follow__is_not_begun_or_given_up(
+    tmp_path: Path, fetched: Fetched
+) -> None:
+    now = [0.0]
+    judge = judge_in(tmp_path, lambda: now[0])
+    clock = clock_of(job(1).terms.deal)
+    products = work_of(MLP.program).products
+    judge.machine = Machine(replace(FAST, products=products / (5 * clock)), lambda: 0)
+    with pytest.raises(Uncertain, match="is not computed: that would take"):
+        judge.check(job(1), claim_of(1))
+    # What is declared fast and is not ends when no challenge could follow, and once.
+    judge.machine = Machine(FAST, lambda: 0)
+
+    def crawl() -> bool:
+        now[0] += clock / 4
+        return False
+
+    judge.stopped = crawl
+    for tries in (1, 1):
+        with pytest.raises(Uncertain, match="is not computed: that takes more than"):
+            judge.check(job(1), claim_of(1))
+        assert len(fetched.asked) == 1 + tries
+    assert not judge.verdicts
 
 
 def test_check__memory__is_enough_or_the_job_waits(tmp_path: Path, fetched: Fetched) -> None:

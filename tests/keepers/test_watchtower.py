@@ -70,6 +70,12 @@ def test_decide__unknown_claims__are_computed_dearest_first() -> None:
     assert kinds(seen) == [(Kind.CHECK, 2), (Kind.CHECK, 3), (Kind.CHECK, 1)]
 
 
+def test_decide__wrong_claims__are_challenged_dearest_first() -> None:
+    seen = view(committed(1, price=5, until=150), committed(2, price=50), committed(3, price=50),
+                verdicts=dict.fromkeys((1, 2, 3), Verdict.WRONG))  # fmt: skip
+    assert kinds(seen) == [(Kind.CHALLENGE, 2), (Kind.CHALLENGE, 3), (Kind.CHALLENGE, 1)]
+
+
 def test_decide__wrong_claim__is_challenged_before_anything_is_computed() -> None:
     seen = view(committed(1, price=90), committed(2), verdicts={2: Verdict.WRONG})
     assert kinds(seen) == [(Kind.CHALLENGE, 2), (Kind.CHECK, 1)]
@@ -185,28 +191,54 @@ def test_slack__of_disputes__is_of_the_one_that_needs_me_first() -> None:
     assert slack(view(seats=(mine, lost))) == 50, "one that is lost needs nobody"
 
 
-def deal(move: int, work_ms: int = 1000) -> Deal:
-    return replace(committed(1).terms.deal, move_seconds=move, work_ms=work_ms)
+def deal(move: int, price: int = 5) -> Deal:
+    made = committed(1, price=price).terms.deal
+    return replace(made, move_seconds=move, work_ms=1000)
 
 
-def test_no_room__moves_shorter_than_a_block__so_many_as_one_block_takes() -> None:
-    live = tuple(seat(k + 1, Wait.REVEAL, 150, budget=240) for k in range(3 * TOGETHER))
-    fit = [len(live[:n]) for n in range(len(live)) if no_room(live[:n], deal(10), 12) is None]
-    assert fit == list(range(TOGETHER))
-    assert "clock of 2" in str(no_room(live[:TOGETHER], deal(10), 12))
-    # Moves of a minute lose nothing while all of them are mined in one.
-    assert no_room(live[: 3 * TOGETHER], deal(60), 12) is None
-    assert no_room(live, deal(10), 0) is None, "a chain that mines on demand"
+def played(count: int, move: int = 10, price: int = 5, budget: int = 240) -> tuple[Seat, ...]:
+    """So many live disputes."""
+    made = seat(1, Wait.REVEAL, 150, budget=budget)
+    job = replace(made.job, terms=replace(made.job.terms, deal=deal(move, price)))
+    return (replace(made, job=job),) * count
+
+
+def fits(of: Deal, mined: float = 12, **live: int) -> list[int]:
+    """Beside how many disputes one more is opened."""
+    counts = range(3 * TOGETHER)
+    return [n for n in counts if no_room(played(n, **live), of, mined) is None]
+
+
+def test_no_room__moves_shorter_than_a_block__as_many_as_one_block_takes() -> None:
+    assert fits(deal(10)) == list(range(TOGETHER))
+    assert "with moves mined in 12 s" in str(no_room(played(TOGETHER), deal(10), 12))
+    assert fits(deal(60), move=60) == list(range(3 * TOGETHER)), "a minute holds some rounds"
+    assert fits(deal(10), mined=0.1) == list(range(3 * TOGETHER)), "a chain that mines on demand"
     assert no_room((), deal(10), 60) is not None, "not even alone"
 
 
+def test_no_room__long_moves__have_room_beside_short_ones() -> None:
+    assert fits(deal(60), move=10) == list(range(3 * TOGETHER))
+    assert fits(deal(10), move=60, budget=1440) == list(range(3 * TOGETHER))
+
+
 def test_no_room__another_round__does_not_cost_the_others_their_clocks() -> None:
-    patient = tuple(seat(k + 1, Wait.REVEAL, 150, budget=10**6) for k in range(TOGETHER))
-    poor = (*patient[1:], seat(99, Wait.REVEAL, 150, budget=1))
-    mined = patient[0].job.terms.deal.move_seconds
-    assert no_room(patient, deal(10**6), mined) is None
-    assert no_room(poor, deal(10**6), mined) is not None
-    assert no_room(poor[1:], deal(10**6), mined) is None, "no round more"
+    mined, long = 60, replace(deal(60), work_ms=10**7)
+    assert no_room(played(TOGETHER, 60, budget=10**6), long, mined) is None
+    assert no_room(played(TOGETHER, 60, budget=2000), long, mined) is not None
+    assert no_room(played(TOGETHER - 1, 60, budget=2000), long, mined) is None, "no round more"
+    later = replace(long, move_seconds=61)
+    assert no_room(played(TOGETHER, 60, budget=2000), later, mined) is None, "its turn is later"
+
+
+def test_no_room__cheap_claims__leave_half_of_the_places_to_dear_ones() -> None:
+    cheap, dear = deal(10, price=1), deal(10, price=50)
+    assert fits(cheap, price=1) == list(range(TOGETHER))
+    assert fits(dear, price=1) == list(range(TOGETHER))
+    one_dear = (*played(TOGETHER // 2 - 1, price=1), *played(1, price=50))
+    assert no_room(one_dear[1:], cheap, 12) is None
+    assert no_room(one_dear, cheap, 12) is not None
+    assert no_room(one_dear, dear, 12) is None
 
 
 def test_judge__restart__remembers_whole_verdicts_alone(tmp_path: Path) -> None:
@@ -217,7 +249,9 @@ def test_judge__restart__remembers_whole_verdicts_alone(tmp_path: Path) -> None:
     judge.overrule(claim_of(1))
     judge.overrule(claim_of(2))
     (config.directory / f"{claim_of(3).hex()}.partial").write_text("ri")
-    (config.directory / claim_of(4).hex()).write_text("maybe")
+    (config.directory / claim_of(4).hex()).write_text("maybe 0.0")
+    (config.directory / claim_of(5).hex()).write_text("wrong")
+    (config.directory / claim_of(6).hex()).write_text("wrong soon")
     again = Judge(store, config)
     assert dict(again.verdicts) == {claim_of(1): Verdict.RIGHT, claim_of(2): Verdict.RIGHT}
     again.keep_only([claim_of(2)])

@@ -374,7 +374,7 @@ def test_cycle__dearest_claim_cannot_be_judged__the_next_one_has_its_turn(
         seats = tower.view()[0].seats
         assert [seat.job.job for seat in seats] == [cheap]
         monkeypatch.undo()
-        tower._patience.keep([])
+        tower._patience.keep(frozenset())
         play(tower, party, cheap)
 
 
@@ -413,6 +413,7 @@ def test_cycle__trace_slower_than_the_clock__no_bond_at_any_look(
     job = post(staffed, EXAMPLES["mlp"]).job
     with liar(staffed, tmp_path, "mlp") as party, watcher(staffed, tmp_path) as tower:
         committed(party, job)
+        assert tower.cycle().failed == 0  # computes it
         hours = count(step=3600.0)
         tower.judge._clock = lambda: next(hours)
         tower._patience = Patience(lambda: next(hours))

@@ -281,7 +281,7 @@ def test_cycle__copy_of_the_answer_is_pending_and_taken_back__answers_all_the_sa
         rpc.call("evm_setAutomine", False)
         try:
             copied = other.quote(copy)
-            flight = _Flight(other._count("latest"), copied.gas * 2, copied.fees)
+            flight = _Flight(other._count("latest"), copied.gas * 2, copied.fees, 0.0)
             other._broadcast(copy, flight)
             with ThreadPoolExecutor() as pool:
                 cycle = pool.submit(agent.cycle)
