@@ -40,12 +40,18 @@ class Challenger:
 
 def play(table: Table, number: int, challenger: Challenger, provider: Provider) -> None:
     """To the end: the claim falls, by proof or by the provider's clock."""
+    play_all(table, {number: challenger}, provider)
+
+
+def play_all(table: Table, players: dict[int, Challenger], provider: Provider) -> None:
+    """Everybody in turn, a move each, until the claim falls."""
     for _ in range(200):
-        if table.claim.fallen:
-            return
-        if table.challenge_of(number).wait is Wait.CHALLENGER:
-            challenger.move(table, number)
-        elif not provider.answer(table, number):
-            table.silence(number)
-            table.move("timeout_provider", number)
-    raise AssertionError(f"no end after 200 moves: {table.challenge_of(number)}")
+        for number, challenger in players.items():
+            if table.claim.fallen:
+                return
+            if table.challenge_of(number).wait is Wait.CHALLENGER:
+                challenger.move(table, number)
+            elif not provider.answer(table, number):
+                table.silence(number)
+                table.move("timeout_provider", number)
+    raise AssertionError(f"no end after 200 rounds: {[*map(table.challenge_of, players)]}")

@@ -39,6 +39,11 @@ def wrong_weight(constant: int, row: int) -> Lie:
     return lie
 
 
+def clipped_weights(case: Case) -> Trace:
+    """What an engine gets that keeps weights to what two int8 limbs hold."""
+    return run_of(case, constants=[np.clip(x, -32639, 32639) for x in case.example.constants])
+
+
 def skipped(operation: int, before: int) -> Lie:
     """Operation ``operation`` is not computed: its result is that of operation ``before``."""
 

@@ -2,17 +2,19 @@
 
 Each is played to the last move, in the twin and on a chain, by tests/game/test_named_liars.py; the
 money of every party is compared with what the rules promise.  Those that are no matter of a trace
-have modules of their own beside it, test_named_liars_*.py:
+are actors of their own here, played by test_named_liars_*.py beside it:
 
-- silence: at each move of a whole dispute;
-- evasive: reveals of what was not asked for;
-- claims: a stranger who opens, an old attempt's moves and proofs against a new claim;
-- rivals: two honest challengers, a colluder who challenges first, a Sybil that copies a proof;
-- stallers: false challengers at each depth of each tree, as slow as their clocks allow;
-- crowd: 500 false challengers at once against one provider, of one claim and of 500;
-- withheld: outputs and constants that the provider keeps to itself;
-- illegal: a job that breaks each clause of what is legal, as a trap for whoever challenges and as
-  one for whoever provides; constants of -32768 beyond their declared bound among them;
+- silence: ``provider.Silent``, at each move of a whole dispute;
+- evasive: ``evasive.Evasive`` reveals what was not asked for;
+- claims: ``stranger.Stranger`` opens another's claim, ``replayer.Replayer`` brings an old
+  attempt's moves and proofs against a new claim;
+- rivals: two honest challengers (``challenger.play_all``), ``colluder.Colluder`` who challenges
+  first, ``sybil.Sybil`` that copies a proof;
+- stallers: ``walker.Walker`` at each depth of each tree, as slow as its clocks allow;
+- crowd: ``siege.Siege``, 500 false challengers at once against one provider, and one of 500 claims;
+- withheld: ``withholder.Withholder`` keeps outputs and constants to itself;
+- illegal: ``trap.Trap``, a job that breaks each clause of what is legal, for whoever challenges and
+  for whoever provides; constants of -32768 beyond their declared bound among them;
 - edges: a liar that opens at once before a thousand steps, reveals through a proxy, payees who
   cannot be paid, 300 outputs, legal weights of 32767 and -32768.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from protocol.spec import trees
-from protocol.spec.dispute import Challenge, fan_at, is_end
+from protocol.spec.dispute import Challenge, Wait, fan_at, is_end
 from protocol.spec.strategy import Enter, Move, Point, where_of
 from protocol.spec.trace import Place, Tree
 from tests.actors.case import Case
 from tests.actors.challenger import prover_of
+from tests.actors.provider import Provider
 from tests.actors.table import Table
 
 
@@ -67,3 +68,17 @@ class Walker:
 
     def _enter(self, table: Table, x: Challenge, into: Tree) -> Move:
         return Enter(into, prover_of(self.case, table).entry(into, x.step, x.item))
+
+
+def lead(table: Table, walkers: dict[int, Walker], provider: Provider) -> None:
+    """All go on, a move each in turn, until none has anything left but to stall."""
+    going = set(walkers)
+    for _ in range(100):
+        for number in sorted(going):
+            if table.challenge_of(number).wait is not Wait.CHALLENGER:
+                assert provider.answer(table, number), "an honest provider has every answer"
+            elif not walkers[number].move(table, number):
+                going.remove(number)
+        if not going:
+            return
+    raise AssertionError("no end after 100 rounds")

@@ -1,4 +1,4 @@
-"""A table whose refusals are the contract's too, where gas has an owner and several can play."""
+"""A table whose refusals are the contract's too, and where gas has an owner."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections import Counter
 from typing import Any
 
 from protocol.spec import trees
-from protocol.spec.dispute import Claim, Wait
+from protocol.spec.dispute import Claim
 from protocol.spec.errors import MoveRefused
 from protocol.spec.trace import Trace
 from tests.actors.case import Case
-from tests.actors.challenger import Challenger
-from tests.actors.provider import Provider
 from tests.actors.table import Table
 from tests.contracts.market import Market, address
 from tests.game.onchain import ChainTable
@@ -95,17 +93,3 @@ class NextAttempt(StrictTable):
         )
         Table.__init__(self, first.game, claim_id, int(receipt.timestamp))
         self.anybody = first.anybody
-
-
-def play_all(table: Table, players: dict[int, Challenger], provider: Provider) -> None:
-    """Everybody in turn, a move each, until the claim falls."""
-    for _ in range(200):
-        for number, challenger in players.items():
-            if table.claim.fallen:
-                return
-            if table.challenge_of(number).wait is Wait.CHALLENGER:
-                challenger.move(table, number)
-            elif not provider.answer(table, number):
-                table.silence(number)
-                table.move("timeout_provider", number)
-    raise AssertionError("no end after 200 rounds")

@@ -5,24 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from protocol.spec.dispute import BUDGET_MOVES, Wait
 from protocol.spec.job import Fault, JobStatus, trace_seconds
 from protocol.spec.referee import Proof
 from protocol.spec.strategy import answer
-from protocol.spec.trace import Place, Trace, Tree
+from protocol.spec.trace import Place, Tree
 from provider.engine.engine import Engine
 from provider.engine.trace import EngineTrace
 from scripts.deploy import deploy, dispute_game
 from tests.actors import forgers, liars
-from tests.actors.case import Case
 from tests.actors.challenger import Challenger, play
 from tests.actors.named import NAMED
 from tests.actors.provider import Provider, Stubborn
 from tests.actors.table import Table
-from tests.actors.walker import Walker
+from tests.actors.walker import Walker, lead
 from tests.contracts.market import Market, address, terms_tuple
 from tests.contracts.world import DEPOSIT, STAKE
 from tests.game.calldata import call_of
@@ -174,11 +172,7 @@ def test_weights_of_the_dtypes_corners__honest_engine__has_the_referees_bits(
     number = table.move("challenge", who=me)
     place = Place(Tree.OPERATION_BLOCKS, 1, 2, 0)
     walker, honest = Walker(of, me, place), Provider(trace, provider)
-    for _ in range(20):
-        if table.challenge_of(number).wait is not Wait.CHALLENGER:
-            assert honest.answer(table, number), "the engine knows every node of the truth"
-        elif not walker.move(table, number):
-            break
+    lead(table, {number: walker}, honest)
     prover = of.prover(of.truth.levels)
     data = of.truth.block(Tree.OPERATION_BLOCKS, 1, 2, 0)
     for element in (0, 1, 63, 64, 127):
@@ -195,17 +189,11 @@ def test_weights_of_the_dtypes_corners__honest_engine__has_the_referees_bits(
     )
 
 
-def clipped(of: Case) -> Trace:
-    """What an engine gets that keeps weights to what two int8 limbs hold."""
-    constants = [np.clip(x, -32639, 32639) for x in of.example.constants]
-    return forgers.run_of(of, constants=constants)
-
-
 def test_weights_of_the_dtypes_corners__engine_that_clips_them__is_slashed(
     world: Market,
 ) -> None:
     of = case("extremes")
-    claimed = clipped(of)
+    claimed = forgers.clipped_weights(of)
     table = StrictTable(world, of, claimed)
     me, liar = address(world.keeper), address(world.provider)
     number = table.move("challenge", who=me)

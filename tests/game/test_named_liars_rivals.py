@@ -13,13 +13,15 @@ from protocol.spec.limits import GWEI
 from protocol.spec.strategy import Move, Prove
 from protocol.spec.trace import Trace
 from tests.actors.case import Case
-from tests.actors.challenger import Challenger, play
+from tests.actors.challenger import Challenger, play, play_all
+from tests.actors.colluder import Colluder
 from tests.actors.named import NAMED
 from tests.actors.provider import Provider, Stubborn
+from tests.actors.sybil import Sybil
 from tests.contracts.market import Market, address
 from tests.game.calldata import call_of
 from tests.game.settlement import Bond, defeated, fallen
-from tests.game.strict import ANSWERS, StrictTable, play_all
+from tests.game.strict import ANSWERS, StrictTable
 from tests.game.world import case
 
 pytestmark = pytest.mark.chain
@@ -75,7 +77,7 @@ def test_colluder__challenges_first_and_abandons__the_honest_one_wins_all_the_sa
     """Its bond is gone, a fifth of it burned; who relied on it could not challenge any more."""
     table, of, claimed = lied(world)
     colluder, honest, liar = (address(a) for a in (world.rival, world.keeper, world.provider))
-    abandoned = table.move("challenge", who=colluder)
+    abandoned = Colluder(of, colluder).challenge(table)
     own = table.move("challenge", who=honest)
     provider, challenger = Stubborn(claimed, liar), Challenger(of, honest)
     assert provider.answer(table, own)
@@ -103,7 +105,7 @@ def test_colluder__alone__is_why_a_watchtower_opens_its_own(world: Market) -> No
     """A lie that only its friend challenged stands, at the price of the friend's bond."""
     table, of, claimed = lied(world)
     colluder, liar, closer = (address(a) for a in (world.rival, world.provider, world.stranger))
-    number = table.move("challenge", who=colluder)
+    number = Colluder(of, colluder).challenge(table)
     assert Stubborn(claimed, liar).answer(table, number)
     table.silence(number)
     table.move("timeout_challengers", [number], who=closer)
@@ -118,7 +120,7 @@ def test_colluder__challenges_first_and_stays__saves_the_liar_a_third_at_most(
     lock, a third burns, and the honest one, second, is made whole all the same."""
     table, of, claimed = lied(world)
     colluder, honest, liar = (address(a) for a in (world.rival, world.keeper, world.provider))
-    first = table.move("challenge", who=colluder)
+    first = Colluder(of, colluder).challenge(table)
     own = table.move("challenge", who=honest)
     play(table, own, Challenger(of, honest), Stubborn(claimed, liar))
     assert table.claim.fault is Fault.WRONG
@@ -147,7 +149,7 @@ def test_sybil__copies_the_proof_as_a_stranger__earns_nothing(world: Market) -> 
     data = call_of(table, number, proof)
     table.now += 1
     world.at(table.now)
-    mine, copy = in_one_block(world, data, [(world.keeper, 2), (world.client, 20)])
+    mine, copy = Sybil(world, world.client).overtake(world.keeper, data)
     assert (mine["status"], copy["status"]) == ("0x0", "0x1")
     assert int(copy["transactionIndex"], 16) == 0
     table.game.prove(table.claim_id, number, proof.kind, proof.proof, now=table.now)
@@ -169,7 +171,7 @@ def test_sybil__copies_the_whole_play__cannot_lead_anothers_challenge(world: Mar
     assert len(moves) >= 5
     for thief in (world.rival, world.client, world.provider):
         with world.reverts("NotChallenger", thief, world.keeper):
-            world.game.play(moves, True, {"from": thief})
+            Sybil(world, thief).play(moves)
     receipt = world.game.play(moves, True, {"from": world.keeper})
     assert receipt.events["ClaimFell"]["number"] == number
     reward = world.owed(world.keeper, world.registry)
@@ -211,7 +213,7 @@ def besieged(world: Market) -> tuple[StrictTable, Case, Trace, list[int], int]:
     honest one's."""
     table, of, claimed = lied(world, gas_price=20 * GWEI)
     table.base_fee = RULING // 2
-    sybils = [table.move("challenge", who=address(world.rival)) for _ in range(MADE_WHOLE + 1)]
+    sybils = Colluder(of, address(world.rival)).take_all_places(table)
     return table, of, claimed, sybils, table.move("challenge", who=address(world.keeper))
 
 
@@ -239,13 +241,9 @@ def test_tenth_challenger__a_sybil_ends_the_claim_first__has_paid_what_answers_c
     nine, and has paid its answers, which the terms' gas price makes no dearer."""
     table, of, claimed, sybils, own = besieged(world)
     honest, liar, accomplice = (address(a) for a in (world.keeper, world.provider, world.rival))
-    provider, sybil = Stubborn(claimed, liar), Challenger(of, accomplice)
+    provider = Stubborn(claimed, liar)
     # The Sybil asks, nobody answers: its clock runs out when the honest one is at its proof.
-    while (wait := table.challenge_of(sybils[0]).wait) is not Wait.REVEAL:
-        if wait is Wait.CHALLENGER:
-            sybil.move(table, sybils[0])
-        else:
-            assert provider.answer(table, sybils[0])
+    Colluder(of, accomplice).ask(table, sybils[0], provider)
     table.wait_until(table.now + table.claim.budget // 2)
     proof = to_the_proof(table, own, Challenger(of, honest), provider)
     table.silence(sybils[0])
@@ -292,22 +290,3 @@ def test_liar__answers_when_gas_is_dear_or_cheap__is_paid_the_lower_price(
     bond = Bond(honest, table.tokens[number], table.answered[number], price * GWEI)
     assert bond.charged == table.game.credits[liar][1] > 0
     table.purses.check(fallen(table.deal, liar, Fault.WRONG, [bond]))
-
-
-def in_one_block(world: Market, data: str, senders: list[tuple[Any, int]]) -> list[Any]:
-    """The same call of several, each with its tip in gwei, mined together; the receipts."""
-    rpc = world.brownie.web3.provider.make_request
-    rpc("evm_setAutomine", [False])
-    try:
-        hashes = []
-        for account, tip in senders:
-            message = {
-                "from": account.address, "to": world.game.address, "data": data,
-                "gas": hex(3_000_000), "maxFeePerGas": hex((50 + tip) * 10**9),
-                "maxPriorityFeePerGas": hex(tip * 10**9),
-            }  # fmt: skip
-            hashes.append(rpc("eth_sendTransaction", [message])["result"])
-        rpc("evm_mine", [])
-    finally:
-        rpc("evm_setAutomine", [True])
-    return [rpc("eth_getTransactionReceipt", [each])["result"] for each in hashes]

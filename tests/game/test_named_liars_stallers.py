@@ -19,7 +19,7 @@ from tests.actors.challenger import prover_of
 from tests.actors.named import MIDDLE
 from tests.actors.provider import Provider
 from tests.actors.table import Table
-from tests.actors.walker import Walker
+from tests.actors.walker import Walker, lead
 from tests.contracts.market import Market, address
 from tests.game.settlement import defeated, finalized
 from tests.game.strict import StrictTable
@@ -74,22 +74,8 @@ def moves_of(name: str) -> int:
     table = table_of(of, of.truth)
     number = table.move("challenge", who=ALICE)
     walker, provider = Walker(of, ALICE, place), Provider(of.truth, PROVIDER)
-    advance(table, {number: walker}, provider)
+    lead(table, {number: walker}, provider)
     return 99 - walker.moves
-
-
-def advance(table: Table, walkers: dict[int, Walker], provider: Provider) -> None:
-    """All go on, a move each in turn, until none has anything left but to stall."""
-    going = set(walkers)
-    for _ in range(100):
-        for number in sorted(going):
-            if table.challenge_of(number).wait is not Wait.CHALLENGER:
-                assert provider.answer(table, number), "an honest provider has every answer"
-            elif not walkers[number].move(table, number):
-                going.remove(number)
-        if not going:
-            return
-    raise AssertionError("no end after 100 rounds")
 
 
 class ManyTable(StrictTable):
@@ -112,7 +98,7 @@ def test_false_challengers__one_a_depth__all_lose_their_bonds(world: Market, nam
     walkers = {}
     for moves in range(moves_of(name) + 1):
         walkers[table.move("challenge", who=me)] = Walker(of, me, place, moves)
-    advance(table, walkers, Provider(of.truth, provider))
+    lead(table, walkers, Provider(of.truth, provider))
     deepest = max(walkers)
     x = table.challenge_of(deepest)
     assert Place(x.tree, x.step, x.item, x.index) == place

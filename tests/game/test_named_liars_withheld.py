@@ -1,22 +1,16 @@
-"""Providers that keep the data to themselves: what nobody can check nobody can challenge.
-
-A demand on the chain is due by its clock; unanswered, the claim falls as for silence.  Whoever
-answers is paid for it and loses nothing.
-"""
+"""Providers that keep the data to themselves fall as for silence; whoever answers is paid for it
+and loses nothing."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from protocol.spec import trees
 from protocol.spec.answers import Part
 from protocol.spec.demands import fee_of
 from protocol.spec.job import Fault, JobStatus
-from tests.actors.provider import Provider
+from tests.actors.withholder import Withholder
 from tests.contracts.market import Market, address
-from tests.court.onchain import CourtTable, answerer_of
+from tests.court.onchain import CourtTable
 from tests.game.settlement import Bond, Purses, answered, finalized, first_bond, withheld
 from tests.game.world import case
 
@@ -34,8 +28,8 @@ def test_withheld_output__right_or_garbage__falls_by_the_demands_clock(
 ) -> None:
     """Whether what nobody sees is right does not matter."""
     of, purses = case("mlp"), purses_of(world)
-    claimed = of.truth if right else replace(of.truth, outputs=[trees.keccak256(b"garbage")])
-    table = CourtTable(world, of, claimed)
+    liar = Withholder(of, address(world.provider), right=right)
+    table = CourtTable(world, of, liar.claimed)
     keeper, rival = address(world.keeper), address(world.rival)
     number = table.demand(Part.OUTPUT, 0, 0, who=keeper)
     with world.reverts("Held", world.key(table.terms), 1):
@@ -49,7 +43,7 @@ def test_withheld_output__right_or_garbage__falls_by_the_demands_clock(
     table.collect_fees([number], who=rival)
     deal = table.terms.deal
     fee = {keeper: (0, fee_of(deal))}
-    purses.check(withheld(deal, address(world.provider), rival, keeper), fee)
+    purses.check(withheld(deal, liar.address, rival, keeper), fee)
 
 
 def test_withheld_constants__beside_a_challenge__the_challenger_is_rewarded(
@@ -58,17 +52,14 @@ def test_withheld_constants__beside_a_challenge__the_challenger_is_rewarded(
     """A watchtower that lacks the constants demands them and challenges: other bytes are no
     answer, and an opening does not save the claim."""
     of, purses = case("mlp"), purses_of(world)
-    table = CourtTable(world, of, of.truth)
-    keeper, rival, liar = (address(a) for a in (world.keeper, world.rival, world.provider))
+    liar = Withholder(of, address(world.provider))
+    table = CourtTable(world, of, liar.claimed)
+    keeper, rival = address(world.keeper), address(world.rival)
     number = table.demand(Part.CONSTANT, 0, 0, who=rival)
     challenge = table.move("challenge", who=keeper)
-    assert Provider(of.truth, liar).answer(table, challenge)
-    constants = [x.copy() for x in of.example.constants]
-    constants[0][0, 0] ^= 1
-    lost = replace(of, example=replace(of.example, constants=constants))
-    wrong = answerer_of(lost).answer(Part.CONSTANT, 0, 0)
+    assert liar.answer(table, challenge)
     with world.reverts("WrongCommitment"):
-        table._call("answer", Part.CONSTANT, 0, 0, wrong, who=liar)
+        table._call("answer", Part.CONSTANT, 0, 0, liar.other_constant(), who=liar.address)
     table.now = table._chain_time()
     table.late(number)
     table.timeout(number, who=rival)
@@ -77,7 +68,7 @@ def test_withheld_constants__beside_a_challenge__the_challenger_is_rewarded(
     table.collect_fees([number], who=rival)
     deal = table.terms.deal
     bonds, fee = [Bond(keeper, first_bond(deal), 1, deal.gas_price)], {rival: (0, fee_of(deal))}
-    purses.check(withheld(deal, liar, rival, rival, bonds), fee)
+    purses.check(withheld(deal, liar.address, rival, rival, bonds), fee)
 
 
 def test_demands__all_answered_by_an_honest_provider__cost_whoever_asks(world: Market) -> None:
