@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "status": ("assay.commands.jobs", "where a job is, who has it, what comes next"),
     "fetch": ("assay.commands.jobs", "download a job's outputs, checked against the chain"),
     "verify": ("assay.commands.jobs", "compute a job again and compare every bit"),
+    "demand": ("assay.commands.demand", "make a provider show a piece of a job, or lose its stake"),
     "dispute": ("assay.commands.dispute", "draw a dispute: who moved, where, what was wrong"),
     "cancel": ("assay.commands.jobs", "take back a job that nobody has accepted"),
     "jobs": ("assay.commands.jobs", "list jobs"),

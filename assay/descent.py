@@ -79,9 +79,11 @@ def _demands(view: DisputeView, time: int) -> None:
 
     rows = []
     for d in view.demands:
-        due = f", due {relative(d.record.deadline, time)}" if d.live else ""
+        outcome = f"{d.outcome}, due {relative(d.record.deadline, time)}" if d.live else d.outcome
+        if d.live and time > d.record.deadline:
+            outcome = "overdue: anybody may call time"
         who = f"{short(d.sent.sender)} {roles_of(view, d.sent.sender)}"
-        rows.append((str(d.record.number), who, d.text, f"{d.outcome}{due}", f"{d.sent.gas:,}"))
+        rows.append((str(d.record.number), who, d.text, outcome, f"{d.sent.gas:,}"))
     table("demands for data", ("number>", "who!", "what", "outcome", "gas>"), rows)
 
 

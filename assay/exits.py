@@ -11,7 +11,7 @@
  7  money: funds, allowance, stake or credit are short
  8  the contracts refused
  9  the result is wrong: a verification found a difference
-10  the job ended without a result
+10  the job ended without a result, or a demand without an answer
 130  interrupted
 ==  ==================================================================
 """
@@ -99,6 +99,7 @@ BY_NAME: dict[str, int] = {
     "UnknownJob": UNKNOWN,
     "NotFinished": NOT_YET,
     "NoResult": NO_RESULT,
+    "NotAnswered": NO_RESULT,
     "InsufficientAllowance": MONEY,
     "ResultDiffers": WRONG_RESULT,
     # assay

@@ -26,6 +26,14 @@ class NotOpen(JobError):
     """Only an open job can be cancelled."""
 
 
+class CannotDemand(JobError):
+    """What is demanded cannot be: the window is over, or there is no such place."""
+
+
+class NotAnswered(JobError):
+    """A demand's clock ran out, or its claim ended, without an answer."""
+
+
 class InsufficientTokens(InsufficientFunds):
     """The wallet has fewer tokens than the price."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Literal
 
 from client.compare import first_difference
@@ -23,7 +22,7 @@ from client.job_errors import (
 )
 from client.padding import Padding, fetch_padding
 from client.terms import Quote, Wishes, quote, terms_for
-from client.views import JobView, ProviderView, job_view
+from client.views import JobView, ProviderView, job_view, utc
 from protocol.chain.abi import AbiError
 from protocol.chain.amounts import exactly, tokens
 from protocol.chain.book import Book, JobRecord
@@ -391,13 +390,11 @@ class Client:
         final = record.status is JobStatus.FINALIZED
         if final_only and not final:
             raise NotFinished(
-                f"job 0x{job.hex()} can be challenged until {_utc(record.clock)}: wait, or take "
+                f"job 0x{job.hex()} can be challenged until {utc(record.clock)}: wait, or take "
                 "it as it is"
             )
+        program = self.program(record)
         store, cache = self._data()
-        locators = JobLocators.decode(record.locators)
-        store.connect(locators.peers)
-        program = fetch_program(store, cache, locators, record.terms.task.program_root)
         outputs = fetch_result(store, cache, program, root, where, progress=progress)
         return Result(outputs, final)
 
@@ -407,10 +404,17 @@ class Client:
         Raises as ``fetch``, for the job's inputs.
         """
         record, _ = self.record(job)
+        program = self.program(record, timeout)
         store, cache = self._data()
-        task, locators = record.terms.task, JobLocators.decode(record.locators)
-        program = fetch_program(store, cache, locators, task.program_root, timeout)
-        return fetch_padding(store, cache, program, task, locators, timeout)
+        locators = JobLocators.decode(record.locators)
+        return fetch_padding(store, cache, program, record.terms.task, locators, timeout)
+
+    def program(self, record: JobRecord, timeout: float | None = None) -> Program:
+        """A job's program, which need not be legal.  Raises as ``fetch``."""
+        store, cache = self._data()
+        locators = JobLocators.decode(record.locators)
+        store.connect(locators.peers)
+        return fetch_program(store, cache, locators, record.terms.task.program_root, timeout)
 
     def verify(
         self,
@@ -472,11 +476,3 @@ class Client:
         if has.market_allowance < token:
             self.sender.send(contracts.token.approve(contracts.market.address, token))
         return self.sender.send(contracts.market.deposit(token, native))
-
-
-def _utc(seconds: int) -> str:
-    """A time of the chain (seconds since 1970) as people write it."""
-    try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (ValueError, OverflowError, OSError):
-        return f"second {seconds}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from protocol.chain.book import Attempt, JobRecord, ProviderRecord
 from protocol.chain.state import ProviderState, Snapshot
@@ -94,3 +95,11 @@ class ProviderView:
 
     record: ProviderRecord
     state: ProviderState
+
+
+def utc(seconds: int) -> str:
+    """A time of the chain (seconds since 1970) as people write it."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"second {seconds}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ def fetch_command(
         if wait:
             ends = {JobStatus.FINALIZED} if final else {JobStatus.FINALIZED, JobStatus.COMMITTED}
             follow(client, key, frozenset(ends))
-        with progress("fetching", unit_bytes=True) as step:
+        with _demandable(client, key), progress("fetching", unit_bytes=True) as step:
             result = client.fetch(key, final_only=final, progress=step)
         root = client.record(key)[0].result_root
         spare = _padding(client, key)
@@ -88,6 +89,22 @@ def fetch_command(
     pairs("", rows)
     if output is None:
         say("name a folder or file with -o to keep them")
+
+
+@contextmanager
+def _demandable(client: Client, job: bytes) -> Iterator[None]:
+    """Data that cannot be had is an error that says how it can be demanded, where it can."""
+    from protocol.storage.errors import ContentMissing, ContentTooSlow, MalformedLocators
+
+    try:
+        yield
+    except (ContentMissing, ContentTooSlow, MalformedLocators) as error:
+        from client.demands import hint
+
+        more = hint(client, job)
+        if not more:
+            raise
+        raise type(error)(f"{error}; {more}") from error
 
 
 def _padding(client: Client, job: bytes) -> Padding | None:
@@ -126,7 +143,7 @@ def verify_command(job: str, backend: str, reference: str | None, as_json: bool)
         client = Client(chain)
         key = client.resolve(job)
         seen: list[JobData] = []
-        with progress("computing") as step:
+        with _demandable(client, key), progress("computing") as step:
             verified = client.verify(key, compute=_compute(backend, seen), progress=step)
     found: dict[str, Any] = {
         "job": key,

@@ -26,7 +26,8 @@ import json, sys
 import assay.commands.jobs, assay.commands.keeper, assay.commands.provider
 import assay.commands.providers, assay.commands.wallet, assay.commands.ipfs
 import assay.commands.devnet, assay.commands.dispute, assay.descent, assay.session
-import client.disputes, client.jobs, keepers.timekeeper, protocol.chain.transactions
+import assay.commands.demand, client.demands, client.disputes, client.jobs
+import keepers.timekeeper, protocol.chain.transactions
 print(json.dumps(sorted(name for name in sys.modules if "." not in name)))
 """
 
@@ -34,7 +35,7 @@ NOTHING = """
 import json, sys
 import assay.commands.jobs, assay.commands.keeper, assay.commands.provider
 import assay.commands.run, assay.commands.compile, assay.commands.ipfs, assay.commands.wallet
-import assay.commands.dispute, assay.descent
+import assay.commands.demand, assay.commands.dispute, assay.descent
 print(json.dumps(sorted(name for name in sys.modules if "." not in name)))
 """
 
@@ -69,8 +70,8 @@ def test_verb__help__says_what_it_does_with_an_example(assay: Assay, verb: str) 
 
 @pytest.mark.parametrize(
     "verb",
-    ("status", "dispute", "jobs", "providers", "wallet", "run", "compile", "fetch", "verify",
-     "submit"),
+    ("status", "demand", "dispute", "jobs", "providers", "wallet", "run", "compile", "fetch",
+     "verify", "submit"),
 )
 def test_reading_verb__help__offers_json(assay: Assay, verb: str) -> None:
     assert "--json" in assay(verb, "--help").out
@@ -78,7 +79,8 @@ def test_reading_verb__help__offers_json(assay: Assay, verb: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    (("status",), ("jobs",), ("submit",), ("dispute",), ("wallet",), ("wallet", "deposit"),
+    (("status",), ("jobs",), ("submit",), ("demand",), ("dispute",), ("wallet",),
+     ("wallet", "deposit"),
      ("providers",), ("provider", "status"), ("keeper",), ("watchtower",), ("cancel",)),
     ids=" ".join,
 )  # fmt: skip
