@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from keepers.attacks import Act, Kind
 from keepers.watchtower import Watchtower
 from protocol.chain.chain import Chain
-from protocol.chain.contracts import Call, proofs_in
+from protocol.chain.contracts import Call, Game, proofs_in
 from protocol.chain.disputes import Dispute
 from protocol.chain.transactions import Sender, require_wallet
 from protocol.spec.dispute import Outcome, Wait
@@ -60,7 +62,9 @@ class Plot:
 
 
 @contextmanager
-def plot(market: Market, directory: Path, late: int) -> Iterator[Plot]:
+def plot(
+    market: Market, directory: Path, late: int, *, over: bool = True
+) -> Iterator[Plot]:
     market.fund(COLLUDER, 1000)
     job = post(market, EXAMPLES["counter"]).job
     with (
@@ -90,8 +94,15 @@ def plot(market: Market, directory: Path, late: int) -> Iterator[Plot]:
             market.later(30)
         *_, (_, until), (mine, _) = other.turns_of(numbered, other.snapshot())
         assert mine.wait is Wait.STEP
-        market.later(until - other.snapshot().next_timestamp + 1)
+        if over:
+            market.later(until - other.snapshot().next_timestamp + 1)
         party.agent.cycle()  # in time, unlike the colluder
+        if not over:
+            # The newest block is the last in time, the one that the node builds is not.
+            other.rpc.call("evm_setNextBlockTimestamp", until)
+            other.rpc.call("evm_mine")
+            while other.snapshot().next_timestamp <= until:
+                threading.Event().wait(0.05)
         stranger = Sender(third, require_wallet(third))
         yield Plot(tower, party, sender, stranger, job, claim, late)
 
@@ -126,6 +137,44 @@ def test_cycle__another_closes_one_of_them_just_before__the_proof_goes_all_the_s
         made.tower.sender = watched
         made.end()
         assert watched.proofs == 1, "and need not be sent again"
+
+
+def next_call(made: Plot) -> tuple[Act, Call]:
+    """The watchtower's next move, as if it ended the claim."""
+    made.tower.view()
+    act = Act(Kind.PLAY, made.claim, made.job, made.late + 1)
+    call = made.tower._call(act)
+    assert isinstance(call, Call)
+    return act, call
+
+
+def test_behind_closings__clock_that_ends_with_the_newest_block__is_not_over(
+    staffed: Market, tmp_path: Path
+) -> None:
+    """Sybils whose clocks end one a block would keep a proof back until its own is over."""
+    with plot(staffed, tmp_path, late=1, over=False) as made:
+        act, call = next_call(made)
+        assert made.tower._behind_closings(act, call) is call
+        made.tower.chain.rpc.call("evm_mine")
+        assert "timeoutChallengers" in made.tower._behind_closings(act, call).what
+        made.end()
+
+
+def test_behind_closings__one_that_is_refused__leaves_the_call_alone(
+    staffed: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with plot(staffed, tmp_path, late=2) as made:
+        act, call = next_call(made)
+        real = Game.timeout_challengers
+
+        def early(game: Game, claim: bytes, numbers: Sequence[int]) -> Call:
+            return real(game, claim, [made.late + 1])
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Game, "timeout_challengers", early)
+            assert made.tower._behind_closings(act, call) is call
+        assert made.tower._behind_closings(act, call) is not call
+        made.end()
 
 
 def test_cycle__more_of_them_than_go_with_a_proof__are_closed_first(
