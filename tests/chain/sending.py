@@ -41,6 +41,12 @@ def in_thread(action: Callable[[], object]) -> tuple[threading.Thread, list[obje
     return thread, results
 
 
+def nonce(world: World, role: int) -> int:
+    """Mined transactions of an account."""
+    who = "0x" + world.address(role).hex()
+    return int(world.rpc("eth_getTransactionCount", who, "latest"), 16)
+
+
 def pool(world: World, wanted: int) -> None:
     """Waits until the pool has a number of transactions ready."""
     for _ in range(400):

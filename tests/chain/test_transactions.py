@@ -10,7 +10,6 @@ import pytest
 
 from protocol.chain.chain import Chain
 from protocol.chain.errors import (
-    ChainError,
     FeeTooHigh,
     GasTooHigh,
     InsufficientFunds,
@@ -30,7 +29,7 @@ from protocol.chain.reverts import (
 from protocol.chain.transactions import Quote, Result, Sender, require_wallet
 from protocol.chain.wallet import Wallet
 from protocol.spec.job import JobStatus, bounty_of, task_hash
-from tests.chain.sending import SECONDS, in_thread, pool, sender
+from tests.chain.sending import SECONDS, in_thread, nonce, pool, sender
 from tests.chain.world import CLIENT, KEEPER, LOCATORS, PROVIDER, RIVAL, STRANGER, World
 
 pytestmark = pytest.mark.chain
@@ -50,11 +49,6 @@ def minted(world: World, wanted: int) -> None:
             return
         threading.Event().wait(0.02)
     pytest.fail(f"the keeper never had {wanted} tokens")
-
-
-def nonce(world: World, role: int) -> int:
-    who = "0x" + world.address(role).hex()
-    return int(world.rpc("eth_getTransactionCount", who, "latest"), 16)
 
 
 @pytest.mark.parametrize("which", ["world", "ganache_world"])
@@ -404,56 +398,3 @@ def test_send__two_threads__take_turns(fresh_world: World) -> None:
     for thread, _ in runs:
         thread.join(SECONDS)
     assert world.chain.balances(world.address(KEEPER), world.chain.snapshot()).token == 1111
-
-
-def test_send_all__calls_that_need_not_wait__share_a_block(fresh_world: World) -> None:
-    world = fresh_world
-    world.rpc("evm_setAutomine", False)
-    token = world.chain.contracts.token
-    before = nonce(world, KEEPER)
-    calls = [token.mint(world.address(KEEPER), 10**k) for k in range(4)]
-    thread, results = in_thread(partial(sender(world).send_all, calls))
-    pool(world, 4)
-    world.rpc("evm_mine")
-    thread.join(SECONDS)
-    (outcomes,) = results
-    assert [one.call for one in outcomes] == calls  # type: ignore[attr-defined]
-    assert {one.result for one in outcomes} == {Result.MINED}  # type: ignore[attr-defined]
-    assert len({one.block for one in outcomes}) == 1  # type: ignore[attr-defined]
-    assert nonce(world, KEEPER) == before + 4
-    assert world.chain.balances(world.address(KEEPER), world.chain.snapshot()).token == 1111
-
-
-def test_send_all__one_is_refused__the_others_are_mined_and_leave_no_gap(
-    fresh_world: World,
-) -> None:
-    world = fresh_world
-    token = world.chain.contracts.token
-    before = nonce(world, KEEPER)
-    calls = [
-        token.mint(world.address(KEEPER), 1),
-        token.transfer(b"\1" * 20, 10**30),
-        token.mint(world.address(KEEPER), 10),
-    ]
-    first, refusal, last = sender(world).send_all(calls)
-    assert isinstance(refusal, ERC20InsufficientBalance)
-    for one in (first, last):
-        assert not isinstance(one, ChainError)
-        assert one.result is Result.MINED
-    assert nonce(world, KEEPER) == before + 2
-
-
-def test_send_all__one_fails_in_its_block__says_why(
-    fresh_world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = fresh_world
-    _, terms = world.post()
-    contracts = world.chain.contracts
-    accept = contracts.market.accept(task_hash(terms.task), terms.deal)
-    world.accept(terms)
-    rival = sender(world, RIVAL)
-    monkeypatch.setattr(rival, "quote", lambda call, block: Quote(200_000, rival.fees()))
-    refusal, minted = rival.send_all([accept, contracts.token.mint(world.address(RIVAL), 7)])
-    assert isinstance(refusal, WrongStatus)
-    assert not isinstance(minted, ChainError)
-    assert minted.result is Result.MINED

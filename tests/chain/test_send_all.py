@@ -1,0 +1,123 @@
+"""Calls that are sent together, and how long they are on their way."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from protocol.chain.contracts import Call
+from protocol.chain.errors import ChainError, NodeRefused
+from protocol.chain.reverts import ERC20InsufficientBalance, TooEarly, WrongStatus
+from protocol.chain.transactions import Quote, Result
+from protocol.spec.job import task_hash
+from tests.chain.sending import SECONDS, in_thread, nonce, pool, sender
+from tests.chain.world import KEEPER, RIVAL, World
+
+pytestmark = pytest.mark.chain
+
+
+def test_send_all__calls_that_need_not_wait__share_a_block(fresh_world: World) -> None:
+    world = fresh_world
+    world.rpc("evm_setAutomine", False)
+    token = world.chain.contracts.token
+    before = nonce(world, KEEPER)
+    calls = [token.mint(world.address(KEEPER), 10**k) for k in range(4)]
+    thread, results = in_thread(partial(sender(world).send_all, calls))
+    pool(world, 4)
+    world.rpc("evm_mine")
+    thread.join(SECONDS)
+    (outcomes,) = results
+    assert [one.call for one in outcomes] == calls  # type: ignore[attr-defined]
+    assert {one.result for one in outcomes} == {Result.MINED}  # type: ignore[attr-defined]
+    assert len({one.block for one in outcomes}) == 1  # type: ignore[attr-defined]
+    assert nonce(world, KEEPER) == before + 4
+    assert world.chain.balances(world.address(KEEPER), world.chain.snapshot()).token == 1111
+
+
+def test_send_all__one_is_refused__the_others_are_mined_and_leave_no_gap(
+    fresh_world: World,
+) -> None:
+    world = fresh_world
+    token = world.chain.contracts.token
+    before = nonce(world, KEEPER)
+    calls = [
+        token.mint(world.address(KEEPER), 1),
+        token.transfer(b"\1" * 20, 10**30),
+        token.mint(world.address(KEEPER), 10),
+    ]
+    first, refusal, last = sender(world).send_all(calls)
+    assert isinstance(refusal, ERC20InsufficientBalance)
+    for one in (first, last):
+        assert not isinstance(one, ChainError)
+        assert one.result is Result.MINED
+    assert nonce(world, KEEPER) == before + 2
+
+
+def test_send_all__one_fails_in_its_block__says_why(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = fresh_world
+    _, terms = world.post()
+    contracts = world.chain.contracts
+    accept = contracts.market.accept(task_hash(terms.task), terms.deal)
+    world.accept(terms)
+    rival = sender(world, RIVAL)
+    monkeypatch.setattr(rival, "quote", lambda call, block: Quote(200_000, rival.fees()))
+    refusal, minted = rival.send_all([accept, contracts.token.mint(world.address(RIVAL), 7)])
+    assert isinstance(refusal, WrongStatus)
+    assert not isinstance(minted, ChainError)
+    assert minted.result is Result.MINED
+
+
+def test_send_all__node_refuses_one__the_others_are_sent(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = fresh_world
+    token = world.chain.contracts.token
+    calls = [token.mint(world.address(KEEPER), 10**k) for k in range(3)]
+    made = sender(world)
+    real = made.quote
+
+    def quote(call: Call, block: str = "pending") -> Quote:
+        if call is calls[1]:
+            raise NodeRefused("gas required exceeds allowance", None)
+        return real(call, block)
+
+    monkeypatch.setattr(made, "quote", quote)
+    first, refusal, last = made.send_all(calls)
+    assert isinstance(refusal, NodeRefused)
+    assert [getattr(one, "result", None) for one in (first, last)] == [Result.MINED] * 2
+
+
+def test_send_all__what_is_allowed_in_the_next_block_at_first__is_sent(fresh_world: World) -> None:
+    """On a chain that mines on demand there is no block until somebody sends."""
+    world = fresh_world
+    job, terms = world.post()
+    world.accept(terms)
+    world.commit(job)
+    at = world.chain.snapshot()
+    clock = world.chain.job_state(job, at).clock
+    world.rpc("evm_increaseTime", hex(clock + 2 - at.timestamp))
+    call = world.chain.contracts.market.finalize(task_hash(terms.task), terms.deal)
+    with pytest.raises(TooEarly):
+        sender(world).simulate(call, "latest")
+    (outcome,) = sender(world).send_all([call])
+    assert getattr(outcome, "result", None) is Result.MINED
+
+
+def test_mined_within__chain_that_mines_on_demand__is_what_my_calls_took(
+    fresh_world: World,
+) -> None:
+    world = fresh_world
+    made = sender(world)
+    for _ in range(33):
+        world.rpc("evm_increaseTime", hex(100))
+        world.rpc("evm_mine")
+    at = world.chain.snapshot()
+    assert world.chain.block_seconds(at) >= 100
+    assert made.mined_within(at) is None, "nothing was sent yet"
+    made.send(world.chain.contracts.token.mint(world.address(KEEPER), 1))
+    within = made.mined_within(at)
+    assert within is not None
+    assert within < 10
