@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from protocol.spec.legality_proofs import Case, Illegality
 from protocol.spec.strategy import Known, Move
 from protocol.spec.trace import Tree
 from protocol.spec.types import Program
-from protocol.spec.workload import Rate, pieces_of, work_of
+from protocol.spec.workload import Rate, pieces_of, shelf_bytes, work_of
 from protocol.storage.cache import Cache
 from protocol.storage.errors import ContentMismatch, StorageError
 from protocol.storage.jobs import (
@@ -323,6 +324,12 @@ class Judge:
             raise Uncertain(
                 f"job {short(record.job)} cannot be computed now: it needs {need} bytes of memory, "
                 f"{free} are free"
+            )
+        disk, room = shelf_bytes(program, steps), shutil.disk_usage(self.config.directory).free
+        if disk > room:
+            raise Uncertain(
+                f"job {short(record.job)} is not computed now: the trace that a challenge needs "
+                f"takes {disk} bytes of disk, {room} are free"
             )
         run, clock = self.machine.rate.seconds(work), clock_of(record.terms.deal)
         if run > HOPELESS * clock:

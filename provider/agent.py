@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import resource
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -128,7 +129,10 @@ class Agent:
             store, self.cache, config.rules, config.fetch_seconds, self._mine,
             lambda: Glance(chain.stop, self._defend),
         )  # fmt: skip
-        self.assessor = Assessor(config.rules, config.threads, self._fetcher.program)
+        self.assessor = Assessor(
+            config.rules, config.threads, self._fetcher.program,
+            lambda: shutil.disk_usage(config.directory).free,
+        )  # fmt: skip
         self._paced = b"", 0  # a block, and how long one took then
         self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
         self.defence = Defence(chain, sender, self._truth, self._holdings, say)

@@ -9,7 +9,7 @@ from protocol.spec.dispute import clock_of
 from protocol.spec.errors import AssayError
 from protocol.spec.job import Deal, trace_seconds
 from protocol.spec.types import Program
-from protocol.spec.workload import Rate, data_of, pieces_of, work_of
+from protocol.spec.workload import Rate, data_of, pieces_of, shelf_bytes, work_of
 from provider import telemetry
 from provider.policy import Duty, Rules, judge_duties, judge_program, judge_tables
 
@@ -24,11 +24,15 @@ class Unsuitable(AssayError):
 class Assessor:
     """Judges jobs by what this machine can do; remembers what those that it took ask of it."""
 
-    def __init__(self, rules: Rules, threads: int | None, fetch: Fetch) -> None:
+    def __init__(
+        self, rules: Rules, threads: int | None, fetch: Fetch,
+        disk_free: Callable[[], int | None] = lambda: None,
+    ) -> None:  # fmt: skip
         self.rules = rules
         self.rate = Rate(1.0, 1.0)
         self._threads = threads
         self._fetch = fetch
+        self._disk_free = disk_free
         self._duties: dict[bytes, Duty] = {}
 
     def assess(
@@ -51,7 +55,9 @@ class Assessor:
         reason = judge_program(
             deal, work, seconds, duty.seconds, self.rules, reading.memory_free, threads,
             block_seconds,
-        ) or judge_duties(duty, others, self.rules, block_seconds)  # fmt: skip
+        ) or judge_duties(
+            duty, others, self.rules, block_seconds, self._disk_free()
+        )  # fmt: skip
         if reason is not None:
             raise Unsuitable(reason)
         self._duties[job.job] = duty
@@ -80,6 +86,7 @@ def duty_of(deal: Deal, rate: Rate, program: Program, steps: tuple[int, ...]) ->
         rate.trace_seconds(work_of(program, steps)),
         max(map(rate.trace_seconds, pieces_of(program, steps))),
         rate.trace_seconds(data_of(program)),
+        shelf_bytes(program, steps),
     )
 
 
@@ -90,6 +97,6 @@ def declared(deal: Deal) -> Duty:
     return _duty(deal, work, work, work)
 
 
-def _duty(deal: Deal, seconds: float, piece: float, data: float) -> Duty:
+def _duty(deal: Deal, seconds: float, piece: float, data: float, disk: int = 0) -> Duty:
     opening = trace_seconds(deal.work_ms) + deal.move_seconds
-    return Duty(seconds, clock_of(deal), opening, piece, data, deal.move_seconds)
+    return Duty(seconds, clock_of(deal), opening, piece, data, deal.move_seconds, disk)

@@ -183,9 +183,9 @@ class Duty:
     """What challengers of one result may ask for: ``seconds`` of this machine for its trace, while
     the ``clock`` of each of them runs so long, and the trace is to be opened within ``opening``.
 
-    And what others may demand: data that takes ``data`` seconds to be hashed, ``move`` seconds
-    after the demand's turn in the queue.  Nothing is answered in the middle of a piece of work; the
-    longest of this job takes ``piece`` seconds.
+    That trace takes ``disk`` bytes.  And what others may demand: data that takes ``data`` seconds
+    to be hashed, ``move`` seconds after the demand's turn in the queue.  Nothing is answered in the
+    middle of a piece of work; the longest of this job takes ``piece`` seconds.
     """
 
     seconds: float
@@ -194,14 +194,23 @@ class Duty:
     piece: float
     data: float
     move: int
+    disk: int = 0
 
 
 def judge_duties(
-    new: Duty, others: Sequence[Duty], rules: Rules, block_seconds: int = 0
-) -> str | None:
+    new: Duty, others: Sequence[Duty], rules: Rules, block_seconds: int = 0,
+    disk_free: int | None = None,
+) -> str | None:  # fmt: skip
     """Reason to refuse: with all unsettled results of this provider challenged, and their data
-    demanded, at once, answers could be late.  A block takes ``block_seconds``."""
+    demanded, at once, answers could be late, or traces find no room in ``disk_free`` bytes (None:
+    unknown).  A block takes ``block_seconds``."""
     duties = [new, *others]
+    disk = sum(d.disk for d in duties)
+    if disk_free is not None and disk > disk_free:
+        return (
+            f"traces of this and of {len(others)} unsettled results could take {disk} bytes of "
+            f"disk, {disk_free} are free"
+        )
     longest = rules.margin * max(d.seconds for d in duties)
     soonest = min(d.opening for d in duties)
     if longest > soonest:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt
 from typing import Final
 
 from protocol.spec.constants import BOUND_A_I16, BOUND_B_I16
@@ -390,6 +391,21 @@ def pieces_of(program: Program, steps: Sequence[int] | None = None) -> list[Work
         idle += 0 if phase.instances else run
     pieces.append(Work(0, 0, 0, idle * calls, traced=idle * states, tensors=idle * count))
     return pieces
+
+
+def shelf_bytes(program: Program, steps: Sequence[int] | None = None) -> int:
+    """Bytes on disk of a trace: its kept states, and all tensors of two of its longest steps with
+    their trees, which are an eighth of them."""
+    counts = check_steps(program, steps)
+    states, total = sum(s.tensor.nbytes for s in program.states), sum(counts)
+    results = (
+        sum(_bytes(program.templates[n.template]) for n in phase.instances)
+        for phase, count in zip(program.phases, counts, strict=True)
+        if count
+    )
+    longest = states + max(results, default=0)
+    kept = total // max(1, isqrt(total)) + 2
+    return kept * states + 2 * (longest + longest // 8)
 
 
 def work_of(program: Program, steps: Sequence[int] | None = None) -> Work:

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from protocol.spec import examples, trees
+from protocol.spec.assembler import Code
+from protocol.spec.builder import Builder, affine
 from protocol.spec.examples import Example
 from protocol.spec.trace import Trace, Tree, run_trace
-from protocol.spec.types import Array, Source
+from protocol.spec.types import Array, DType, Init, InitKind, Kind, Slot, Source, Template
+from protocol.spec.workload import shelf_bytes
 from provider.engine import Engine
 from provider.engine.trace import EngineTrace
 
@@ -166,3 +169,29 @@ def test_tamper__one_result__is_the_lie_of_the_specification(example: Example) -
         assert got.levels(Tree.OPERATIONS, step) == lie.levels(Tree.OPERATIONS, step)
         if results is not None and step == 1:
             assert got.tensor(1, where[1]).tobytes() == results[where[1]]
+
+
+def test_shelf_bytes__many_steps_with_a_large_state__bound_what_lies_on_disk() -> None:
+    b = Builder()
+    position = b.state(DType.I64, (1,), Init(InitKind.FILL, 0))
+    log = b.state(DType.I64, (64, 1024), Init(InitKind.FILL, -1))
+    view = affine(0, (1,), (0,))
+    c, slots = Code(), (Slot(DType.I64, 1),)
+    step = Template(Kind.MAP, DType.I64, (1,), slots, (view,), c.finish(c.load_i(0) + 1))
+    b.set_next(position, b.op(step, [position]))
+    c = Code()
+    same = Template(Kind.MAP, DType.I64, (1,), slots, (view,), c.finish(c.load_i(0)))
+    c = Code()
+    row = Template(Kind.MAP, DType.I64, (1, 1024), (), (), c.finish(c.coord(1) + c.phase_step()))
+    b.write_slice(log, 0, b.op(same, [position]), b.op(row, []))
+    b.output(log)
+    b.phase(max_steps=400)
+    program, constants = b.build()
+    for steps in (1, 10, 400):
+        trace = EngineTrace(Engine(program, constants), [], seed=1, steps=(steps,))
+        for item in range(2):
+            trace.levels(Tree.STATE_BLOCKS, steps, item)
+        for item in range(3):
+            trace.levels(Tree.OPERATION_BLOCKS, steps, item)
+        bound = shelf_bytes(program, (steps,))
+        assert bound / 4 < trace._shelf._end <= bound

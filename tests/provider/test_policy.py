@@ -212,6 +212,15 @@ def test_judge_duties__answers_wait_for_their_block__and_other_work_has_as_long(
     assert judge_duties(heavy, [heavy] * 2, RULES) is None
 
 
+def test_judge_duties__traces_of_all_results__fit_the_disk() -> None:
+    one = duty(1.0, 9000, 9000, disk=10)
+    assert judge_duties(one, [one] * 3, RULES, disk_free=40) is None
+    assert "could take 40 bytes of disk, 39 are free" in (
+        judge_duties(one, [one] * 3, RULES, disk_free=39) or ""
+    )
+    assert judge_duties(one, [one] * 3, RULES) is None, "unknown"
+
+
 def test_judge_duties__more_results_than_are_held__are_light_or_refused() -> None:
     light, heavy = duty(1.0, 9000, 9000, data=0.1), duty(1.0, 9000, 9000, data=3.8)
     assert judge_duties(light, [light] * (MOST_HELD + 50), RULES) is None
