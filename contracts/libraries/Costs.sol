@@ -16,7 +16,7 @@ library Costs {
     uint256 internal constant TRANSACTION_BYTES = 8 * 1024;
     uint256 internal constant OPERAND_BYTES = 1024;
     uint256 internal constant RUN_BYTES = 256;
-    uint256 internal constant GAS_BASE = 500_000;
+    uint256 internal constant GAS_BASE = 760_000;
     uint256 internal constant GAS_DATA = 16;
     uint256 internal constant GAS_FLOOR = 40;
     uint256 internal constant GAS_DECODE = 300;

@@ -31,7 +31,7 @@ OPERAND_BYTES: Final = 1024
 RUN_BYTES: Final = 256
 """Bytes of one run beside its blocks and siblings."""
 
-GAS_BASE: Final = 500_000
+GAS_BASE: Final = 760_000
 """Transaction, claim checks, program proofs, head of the template, settlement."""
 
 GAS_DATA: Final = 16

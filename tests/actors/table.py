@@ -18,6 +18,7 @@ from protocol.spec.strategy import (
     Prove,
     Reveal,
     RevealBlock,
+    rows_to,
 )
 
 CALLED = frozenset(
@@ -91,8 +92,10 @@ class Table:
                 self.move("prove", number, kind, proof)
 
     def see(self, node: bytes, nodes: Sequence[bytes]) -> None:
-        """What is below ``node`` is known from now on."""
-        self.preimages[node] = tuple(nodes)
+        """What is below ``node`` is known from now on.  A liar may put one node at two heights: the
+        showing that goes deeper says more, and stays."""
+        if len(rows_to(node, self.preimages.get(node, ()))) < len(rows_to(node, tuple(nodes))):
+            self.preimages[node] = tuple(nodes)
 
     @property
     def known(self) -> Known:

@@ -17,9 +17,10 @@ pytestmark = pytest.mark.chain
 
 BOUNDS: Final = {b.name: b for b in bounds()}
 
-SETTLEMENT: Final = 230_000
-"""Gas of a proof in the game beyond the referee's (tests/snapshots/dispute.json: a ``prove`` of a
-next-state, whose referee does next to nothing)."""
+SETTLEMENT: Final = 490_000
+"""Gas of a proof in the game beyond the referee's: of a ``prove`` of a next-state, whose referee
+does next to nothing, behind nine challengers who are paid for the first time
+(tests/game/test_gas.py measures it)."""
 
 CALL: Final = 1_024
 """Bytes of ``prove`` beyond those of ``judge``."""

@@ -6,7 +6,16 @@ import json
 
 import pytest
 
+from protocol.spec.dispute import MADE_WHOLE
+from scripts import brownie_project, evm
+from tests.actors import liars
+from tests.actors.challenger import Challenger, play
+from tests.actors.provider import Stubborn
+from tests.contracts.market import address
+from tests.differential.test_bounds import SETTLEMENT
 from tests.game.gas import LONG, SNAPSHOT, figures
+from tests.game.onchain import ChainTable, deploy_game_world
+from tests.game.world import case
 
 pytestmark = pytest.mark.chain
 
@@ -25,3 +34,25 @@ def test_dispute__every_kind_of_fault__costs_what_git_says() -> None:
             assert moves["transactions"] <= 22, name
     assert list(got[LONG].values())[-3] <= 1_000_000, "its proof, the claim's fall included"
     assert max(got["bytes"].values()) <= 24_576
+
+
+def test_prove__others_are_paid_for_the_first_time__costs_what_bounds_count() -> None:
+    """The referee of a next-state does next to nothing: the rest is what the game does."""
+    with evm.anvil() as node, brownie_project.connected(node) as brownie:
+        world = deploy_game_world(brownie)
+        of = case("counter")
+        claimed = liars.wrong_state(3, 0)(of)
+        table = ChainTable(world, of, claimed)
+        for _ in range(MADE_WHOLE + 1):
+            new = brownie.accounts.add()
+            brownie.accounts[0].transfer(new, 10**19)
+            world.token.mint(new, 10**24, {"from": new})
+            world.token.approve(world.game, 10**24, {"from": new})
+            table.accounts[address(new)] = new
+            table.move("challenge", who=address(new))
+        me = address(world.keeper)
+        number = table.move("challenge", who=me)
+        play(table, number, Challenger(of, me), Stubborn(claimed, address(world.provider)))
+        move, gas = table.gas[-1]
+        assert move == "prove"
+        assert SETTLEMENT - 20_000 <= gas <= SETTLEMENT
