@@ -16,12 +16,10 @@ import pytest
 from protocol.spec import trees
 from protocol.spec.errors import ProofError
 from protocol.spec.referee import Proof
-from protocol.spec.trace import phase_of
-from protocol.spec.types import Template
 from scripts import tools
 from tests.differential.code_calls import Answer, Caller, built, caller
 from tests.game import hostile, malformed
-from tests.game.judged import Judged, Verdict, lies, truths
+from tests.game.judged import Judged, Verdict, lies, template_of, truths
 from tests.game.onchain import encoded
 
 pytestmark = pytest.mark.chain
@@ -68,14 +66,6 @@ def true_calls() -> list[Judged]:
 @cache
 def false_calls() -> list[Judged]:
     return list(lies())
-
-
-def template_of(x: Judged) -> Template:
-    """The template of the operation that an element's proof is about."""
-    c = x.context
-    steps = [c.task.steps >> (32 * k) & 0xFFFFFFFF for k in range(8)]
-    phase = c.program.phases[phase_of(steps, c.step - 1)[0]]
-    return c.program.templates[phase.instances[c.item].template]
 
 
 def verdict_of(x: Judged, before: Verdict) -> Verdict | None:
