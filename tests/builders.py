@@ -2,7 +2,7 @@
 
 ``random_program(rng)`` draws small legal programs that use the whole machine: all kinds and folds,
 mixed-radix views with zero and negative strides, guards, pads, computed loads, live bounds, one to
-three digits of r, every dtype, arbitrary well-typed microcode.
+three digits of r, every dtype, arbitrary well-typed microcode, states of every kind of next.
 """
 
 from __future__ import annotations
@@ -33,10 +33,13 @@ from protocol.spec.types import (
     Slot,
     Source,
     Template,
+    TensorDecl,
     View,
 )
 
 Rng = np.random.Generator
+Entry = tuple[DType, int, int]
+"""Dtype, number of elements and bound (0: none) of what an operation may read."""
 
 INTEGERS = (0, 1, -1, 2, 63, 64, 127, -128, 255, 32767, -32768, 1 << 24, (1 << 31) - 1, -(1 << 31),
             (1 << 53) + 1, (1 << 62) + 1, (1 << 63) - 1, -(1 << 63))  # fmt: skip
@@ -224,17 +227,20 @@ def _view(
 
 
 def random_template(
-    rng: Rng, pool: Sequence[tuple[DType, int, int]], *, clamp: int = 0
+    rng: Rng, pool: Sequence[Entry], *, clamp: int = 0, result: TensorDecl | None = None
 ) -> tuple[Template, list[int]] | None:
-    """A legal template and the entries of ``pool`` (dtype, count, bound) that feed its slots.
+    """A legal template and the entries of ``pool`` that feed its slots.
 
-    None if the draw was illegal.  ``clamp`` asks for an i16 or i8 result within that bound.
+    None if the draw was illegal.  ``clamp`` asks for an integer result within that bound, i16 or i8
+    unless ``result`` says what dtype and shape it has.
     """
     kind = Kind(int(rng.integers(0, 3)))
     bounded = [k for k, (d, _, b) in enumerate(pool) if b and d in (DType.I16, DType.I8)]
     if kind is Kind.DOT and not bounded:
         kind = Kind.REDUCE
     shape = tuple(int(n) for n in rng.integers(1, 6, int(rng.integers(0, 4))))
+    if result is not None:
+        shape = result.shape
     r: tuple[int, ...] = ()
     if kind is not Kind.MAP:
         r = tuple(int(n) for n in rng.integers(1, 6, int(rng.integers(1, 4))))
@@ -257,6 +263,8 @@ def random_template(
     dtype = DType(int(rng.integers(0, 5)))
     if clamp:
         dtype = DType.I8 if clamp <= 127 else DType.I16
+    if result is not None:
+        dtype = result.dtype
     dead = 0
     if live_out is not None:
         dead = int(rng.choice(SPECIALS)) if dtype.is_float else int(rng.integers(-5, 6))
@@ -286,18 +294,50 @@ def _with(t: Template, pre: tuple[Instr, ...], post: tuple[Instr, ...]) -> Templ
     )  # fmt: skip
 
 
+def random_states(rng: Rng, b: Builder, inputs: list[Array]) -> list[tuple[Ref, int]]:
+    """States of any dtype and shape, some of many blocks, with any kind of start; and an axis."""
+    states = []
+    for _ in range(int(rng.integers(1, 4))):
+        dtype = DType(int(rng.integers(0, 5)))
+        shape = [int(n) for n in rng.integers(1, 5, int(rng.integers(1, 4)))]
+        axis = int(rng.integers(len(shape)))
+        if rng.random() < 0.3:
+            shape[int(rng.integers(len(shape)))] = int(rng.integers(30, 90))
+        values = adversarial(rng, dtype, shape)
+        kind = InitKind(int(rng.integers(0, 3)))
+        if kind is InitKind.INPUT:
+            start = b.input(dtype, shape).index
+            inputs.append(values)
+        elif kind is InitKind.CONST:
+            start = b.constant(values).index
+        else:
+            first = values.reshape(-1)[:1]
+            start = int(first.view(np.uint32)[0] if dtype.is_float else first[0])
+        states.append((b.state(dtype, shape, Init(kind, start)), axis))
+    return states
+
+
 def random_program(rng: Rng, operations: int = 8) -> Case:
-    """A legal program of about that many operations, each a random template; all are outputs
-    together with one state that is changed by a slice write."""
+    """A legal program of about that many operations, each a random template, all of them outputs;
+    and of states that slices are written into, some at positions outside, or that are kept, one of
+    which may halt it after the first of two steps."""
     b = Builder()
-    constants: list[Ref] = []
-    pool: list[tuple[DType, int, int]] = []
+    pool: list[Entry] = []
     refs: list[Ref] = []
     inputs: list[Array] = []
 
     def add(ref: Ref, dtype: DType, count: int, bound: int = 0) -> None:
         refs.append(ref)
         pool.append((dtype, count, bound))
+
+    def operation(clamp: int, result: TensorDecl | None = None, tries: int = 1) -> Ref | None:
+        """None if all draws were illegal."""
+        for _ in range(tries):
+            drawn = random_template(rng, pool, clamp=clamp, result=result)
+            if drawn is not None:
+                template, chosen = drawn
+                return b.op(template, [refs[k] for k in chosen])
+        return None
 
     for dtype in DType:
         n = int(rng.integers(1, 40))
@@ -309,30 +349,35 @@ def random_program(rng: Rng, operations: int = 8) -> Case:
                          (DType.I16, 32768), (DType.I8, 128)):  # fmt: skip
         n = int(rng.integers(20, 200))
         add(b.constant(adversarial(rng, dtype, (n,), bound), bound), dtype, n, bound)
-        constants.append(refs[-1])
-    start = Init(InitKind.INPUT, 0)
-    written = b.state(DType.F32, (pool[0][1],), start)
-    add(written, DType.F32, pool[0][1])
+    states = random_states(rng, b, inputs)
+    for state, _ in states:
+        add(state, b.decl(state).dtype, b.decl(state).count)
     for _ in range(operations):
         clamp = int(rng.choice([0, 0, 127, 8127, 32639]))
-        drawn = random_template(rng, pool, clamp=clamp)
-        if drawn is None:
+        ref = operation(clamp)
+        if ref is None:
             continue
-        template, chosen = drawn
-        ref = b.op(template, [refs[k] for k in chosen])
+        template = b.template_of(ref)
         dead = abs(template.dead) if template.live_out is not None else 0
         add(ref, template.dtype, template.count, max(clamp, dead) if clamp else 0)
     for ref in refs:
         if ref.source is Source.OP:
             b.output(ref)
-    value = next((k for k, r in enumerate(refs)
-                  if r.source is Source.OP and b.decl(r).shape == (1,)
-                  and pool[k][0] is DType.F32), None)  # fmt: skip
-    index = next((k for k, r in enumerate(refs)
-                  if r.source is Source.OP and pool[k][:2] == (DType.I64, 1)), None)  # fmt: skip
-    if value is not None and index is not None:
-        b.write_slice(written, 0, refs[index], refs[value])
-    b.output(written)
+    for state, axis in states:
+        decl = b.decl(state)
+        shape = (*decl.shape[:axis], 1, *decl.shape[axis + 1 :])
+        # Positions from -width to width: outside as often as inside.
+        at = operation(decl.shape[axis], TensorDecl(DType.I64, (1,)), tries=9)
+        value = operation(0, TensorDecl(decl.dtype, shape), tries=9)
+        if at is not None and value is not None and rng.random() < 0.85:
+            b.write_slice(state, axis, at, value)
+        b.output(state)
+    if rng.random() < 0.5:
+        halt = b.state(DType.I32, (1,), Init(InitKind.FILL, 0))
+        ref = operation(1, TensorDecl(DType.I32, (1,)), tries=9)
+        if ref is not None:
+            b.set_next(halt, ref)
+        b.halt(halt)
     b.phase(max_steps=2)
     program, values = b.build()
     legality.check(program)

@@ -7,7 +7,8 @@ import {Part} from "../types/Demand.sol";
 /// @title Whether an answer is what was demanded
 /// @notice A function of the terms, the committed roots and the answer: neither state nor money.
 /// What is of another place or job, has another length than program and place give it, holds
-/// anything but zeros behind the end of a tensor, or lacks a part reverts with a named error.
+/// anything but zeros behind the end of a tensor, or lacks a part reverts with a named error; bytes
+/// that are the encoding of no answer revert as the compiler's decoder does, without data.
 interface IDataReferee {
     /// @notice The run of a tensor has `wanted` bytes.
     error WrongRun(uint256 got, uint256 wanted);

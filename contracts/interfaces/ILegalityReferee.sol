@@ -30,7 +30,8 @@ enum Illegality {
 /// @notice A function of the task and the proof alone: no state, no money. Of a legal job no proof
 /// returns true, whatever it holds and however little gas it gets. A proof that is not of this
 /// task, has a wrong length or lacks a part that it needs reverts with a named error; running out
-/// of gas reverts too. So only a decision returns.
+/// of gas reverts too, and bytes that are the encoding of no proof revert as the compiler's decoder
+/// does, without data. So only a decision returns.
 interface ILegalityReferee {
     /// @notice Reading a descriptor ended neither well nor with an error of the decoder: the call
     /// had too little gas.

@@ -224,7 +224,10 @@ library ProgramDecoder {
 
     /// @notice Source and index of operand `k` of a decoded instance.
     function operand(Instance memory i, uint256 k) internal pure returns (Source, uint256) {
-        if (k >= i.operandCount) revert OverLimit(Field.INSTANCE, k + 1, i.operandCount);
+        // `k` is anything that a proof says.
+        unchecked {
+            if (k >= i.operandCount) revert OverLimit(Field.INSTANCE, k + 1, i.operandCount);
+        }
         uint256 ref = _operand(i, k);
         return (Source(ref >> 24), uint24(ref));
     }

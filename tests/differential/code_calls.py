@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Final
 import requests
 
 from protocol.spec.errors import AssayError
+from protocol.spec.trees import keccak256
 from scripts import config, evm, tools
 
 SECONDS: Final = 300
@@ -50,6 +51,18 @@ def built(root: Path, *contracts: str) -> dict[str, str]:
     return codes
 
 
+def named_errors(root: Path, *contracts: str) -> set[str]:
+    """Selectors of all errors that contracts name; they were built."""
+    out = set()
+    for name in contracts:
+        path = root / "build" / "calls" / "out" / f"{name}.sol" / f"{name}.json"
+        for item in json.loads(path.read_text())["abi"]:
+            if item["type"] == "error":
+                types = ",".join(x["type"] for x in item["inputs"])
+                out.add(keccak256(f"{item['name']}({types})".encode())[:4].hex())
+    return out
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a call gave: its result; or, if it reverted, the data of the error, and whether all gas
@@ -63,6 +76,11 @@ class Answer:
     def selector(self) -> str:
         """Of the error; '' for a revert without data."""
         return self.data[:4].hex()
+
+    def is_refusal(self, named: Collection[str]) -> bool:
+        """REFUSE-1 of tests/PROPERTIES.md: a revert by one of these names, or without data before
+        the gas is used up.  A panic is neither."""
+        return not self.ok and not self.out_of_gas and (not self.data or self.selector in named)
 
 
 class Caller:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -12,13 +11,9 @@ import numpy as np
 import pytest
 
 from protocol.spec import legality
-from protocol.spec.constants import WORD
-from protocol.spec.errors import ProofError
 from protocol.spec.illegality import (
     CaseBuilder,
     Illegality,
-    Pieces,
-    illegal,
     pieces_of,
     program_cases,
     prove_illegality,
@@ -30,6 +25,7 @@ from scripts import brownie_project
 from scripts.evm import EvmNode
 from tests.builders import random_program
 from tests.contracts.market import task_tuple
+from tests.differential.legality_calls import damages, spec
 from tests.differential.legality_vectors import encoded, task_of
 from tests.spec.illegal_programs import EXAMPLES
 
@@ -58,14 +54,6 @@ def judge(anvil_node: EvmNode) -> Iterator[Judge]:
         yield call
 
 
-def spec(task: Task, kind: Illegality, case: Case) -> bool | None:
-    """The twin's verdict; None where it refuses."""
-    try:
-        return illegal(task, kind, case)
-    except ProofError:
-        return None
-
-
 def test_illegal__random_legal_programs__never(judge: Judge) -> None:
     rng = np.random.default_rng(77)
     seen: Counter[Illegality] = Counter()
@@ -81,61 +69,6 @@ def test_illegal__random_legal_programs__never(judge: Judge) -> None:
 
 
 # --- damage ---------------------------------------------------------------------------------------
-
-NUMBERS = (0, 1, 2, 3, 4, 5, 7, 8, 12, 16, 127, 128, 255, 256, 32767, 32768, 1 << 16, 1 << 31,
-           1 << 32, 1 << 40, 1 << 60, 1 << 61, 1 << 63)  # fmt: skip
-"""Numbers around which clauses change their mind."""
-
-
-def damaged(rng: Random, data: bytes) -> bytes:
-    """A bit flipped, a field set to such a number, or moved by one."""
-    raw = bytearray(data)
-    size = rng.choice([1, 1, 2, 4, 8, 8])
-    at = rng.randrange(len(raw) // size) * size
-    old = int.from_bytes(raw[at : at + size], "big")
-    new = rng.choice([
-        old ^ 1 << rng.randrange(8 * size), old + 1, old - 1, rng.choice(NUMBERS),
-        -rng.choice(NUMBERS),
-    ])  # fmt: skip
-    raw[at : at + size] = (new % (1 << 8 * size)).to_bytes(size, "big")
-    return bytes(raw)
-
-
-def damages(rng: Random, p: Pieces) -> Iterator[tuple[Pieces, Illegality, Case]]:
-    """Pieces with one descriptor damaged, and the cases that look at it."""
-    k = rng.randrange(len(p.templates))
-    templates = [*p.templates]
-    templates[k] = damaged(rng, templates[k])
-    broken = replace(p, templates=templates)
-    yield broken, Illegality.TEMPLATE, CaseBuilder(broken).template(k)
-    # An instance and a next of what may now be another template.
-    n = rng.randrange(len(p.phases[0].instances))
-    operand = rng.randrange(max(1, p.phases[0].instances[n][2 * WORD - 12]))
-    yield broken, Illegality.INSTANCE, CaseBuilder(broken).instance(0, n, operand)
-    m = rng.randrange(len(p.phases[0].nexts))
-    yield broken, Illegality.NEXT, CaseBuilder(broken).next(0, m)
-
-    instances, nexts = [*p.phases[0].instances], [*p.phases[0].nexts]
-    instances[n] = damaged(rng, instances[n])
-    nexts[m] = damaged(rng, nexts[m])
-    phase = replace(p.phases[0], instances=instances, nexts=nexts)
-    broken = replace(p, phases=[phase, *p.phases[1:]])
-    yield broken, Illegality.INSTANCE, CaseBuilder(broken).instance(0, n, operand)
-    yield broken, Illegality.NEXT, CaseBuilder(broken).next(0, m)
-
-    states = [*p.states]
-    states[m] = damaged(rng, states[m])
-    broken = replace(p, states=states)
-    yield broken, Illegality.STATE, CaseBuilder(broken).state(m)
-    yield broken, Illegality.NEXT, CaseBuilder(broken).next(0, m)
-    for is_input, table in enumerate((p.constants, p.inputs)):
-        if table:
-            k = rng.randrange(len(table))
-            decls = [*table]
-            decls[k] = damaged(rng, decls[k])
-            broken = replace(p, inputs=decls) if is_input else replace(p, constants=decls)
-            builder = CaseBuilder(broken)
-            yield broken, Illegality.DECLARATION, builder.declaration(bool(is_input), k)
 
 
 def compare(judge: Judge, programs: list[Program], rounds: int) -> Counter[tuple[str, bool | None]]:

@@ -9,7 +9,7 @@ from protocol.spec import interpreter
 from protocol.spec.assembler import Code
 from protocol.spec.builder import Builder, affine
 from protocol.spec.examples import Example, all_examples
-from protocol.spec.types import DType, Fold, Kind, Slot, Template
+from protocol.spec.types import DType, Fold, InitKind, Kind, NextKind, Slot, Template
 from provider.engine import run
 from tests.builders import random_program
 from tests.engine.support import compare
@@ -35,12 +35,9 @@ def test_run__random_legal_programs__equal_interpreter(block: int) -> None:
         )
 
 
-def test_random_program__hundred_draws__cover_every_kind_and_fold() -> None:
-    templates = [
-        t
-        for seed in range(100)
-        for t in random_program(np.random.default_rng(seed)).program.templates
-    ]
+def test_random_program__hundred_draws__cover_every_kind_fold_and_next() -> None:
+    programs = [random_program(np.random.default_rng(seed)).program for seed in range(100)]
+    templates = [t for p in programs for t in p.templates]
     assert {t.kind for t in templates} == set(Kind)
     assert {t.fold for t in templates} == set(Fold)
     assert {len(t.r) for t in templates} == {0, 1, 2, 3}
@@ -48,6 +45,15 @@ def test_random_program__hundred_draws__cover_every_kind_and_fold() -> None:
     assert any(t.live_out is not None for t in templates)
     assert any(v.guards for t in templates for v in t.views)
     assert any(d.stride < 0 for t in templates for v in t.views for d in v.digits)
+    nexts = [
+        row for p in programs for row in zip(p.phases[0].nexts, p.states, strict=True)
+    ]
+    assert {item.kind for item, _ in nexts} == set(NextKind)
+    slices = [(item, s) for item, s in nexts if item.kind is NextKind.SLICE]
+    assert {s.tensor.dtype for _, s in slices} == set(DType)
+    assert {item.axis for item, _ in slices} == {0, 1, 2}
+    assert {s.init.kind for _, s in slices} == set(InitKind)
+    assert {p.halt is None for p in programs} == {True, False}
 
 
 @pytest.mark.long

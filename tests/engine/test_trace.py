@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
+from math import isqrt
 from random import Random
 from typing import Any
 from unittest.mock import Mock
@@ -21,6 +23,10 @@ from provider.engine import Engine
 from provider.engine.trace import EngineTrace
 
 EXAMPLES = {e.name: e for e in examples.all_examples()}
+STEPS = 1000
+WIDTH = 1 << 13
+"""Numbers of a state of 64 KiB."""
+
 by_name = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 
 
@@ -133,6 +139,72 @@ def test_prepare__every_place_in_any_order__is_one_run_and_the_specification_s(
         assert got.levels(*where) == truth.levels(*where)
     got.prepare(reversed(places))
     assert ran == got.ran
+
+
+def march(width: int) -> Example:
+    """A thousand steps, each of which adds one to a state of so many numbers."""
+    b = Builder()
+    state = b.state(DType.I64, (width,), Init(InitKind.FILL, 0))
+    c = Code()
+    code = c.finish(c.load_i(0) + 1)
+    slots, views = (Slot(DType.I64, width),), (affine(0, (width,), (1,)),)
+    b.set_next(state, b.op(Template(Kind.MAP, DType.I64, (width,), slots, views, code), [state]))
+    b.output(state)
+    b.phase(max_steps=STEPS)
+    program, constants = b.build()
+    return Example("march", program, constants, [], steps=(STEPS,))
+
+
+PLACES = (Tree.OPERATIONS, Tree.OPERATION_BLOCKS, Tree.STATES, Tree.STATE_BLOCKS)
+
+
+def test_levels__one_place_of_a_thousand_steps__runs_about_their_root_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    e, ran = march(1), 0
+    trace = EngineTrace(Engine(e.program, e.constants, threads=1), e.inputs, steps=e.steps)
+    states = trace._engine.states
+
+    def counted(*arguments: Any, **more: Any) -> Iterator[list[Array]]:
+        nonlocal ran
+        for number, found in enumerate(states(*arguments, **more)):
+            ran += number > 0
+            yield found
+
+    monkeypatch.setattr(trace._engine, "states", counted)
+    assert trace.ran == STEPS
+    most = 0
+    for step in Random(2).sample(range(1, STEPS + 1), 250) + [1, STEPS]:
+        for tree in PLACES:
+            ran = 0
+            trace.levels(tree, step, 0)
+            most = max(most, ran)
+    assert isqrt(STEPS) - 2 <= most <= isqrt(STEPS) + 1
+
+
+def test_trace__a_thousand_steps__keeps_states_of_about_their_root_and_none_in_memory() -> None:
+    e = march(WIDTH)
+    engine = Engine(e.program, e.constants, threads=1)
+    # What is compiled on the way, once, is no trace's.
+    EngineTrace(engine, e.inputs, steps=e.steps).levels(Tree.OPERATION_BLOCKS, 5)
+    tracemalloc.start()
+    try:
+        trace = EngineTrace(engine, e.inputs, steps=e.steps)
+        held, most = tracemalloc.get_traced_memory()
+        kept = trace._shelf._end
+        for step in range(1, STEPS + 1, 29):
+            for tree in PLACES:
+                trace.levels(tree, step, 0)
+        later, most_later = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    one = 8 * WIDTH
+    assert kept <= (isqrt(STEPS) + 3) * one
+    assert not trace._shelf._held
+    # All states are STEPS times one: what is in memory is what a few of them take.
+    # All states are STEPS times one.  In memory are a few at any time, and of them none is kept.
+    assert max(most, most_later) <= 8 * one, (most, most_later)
+    assert max(held, later) <= 2 * one, (held, later)
 
 
 def test_holds__what_no_run_gives__is_not_computed_for() -> None:

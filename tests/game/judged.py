@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, cached_property
 from random import Random
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from protocol.spec.job import Task
 from protocol.spec.proofs import AnyProof, Prover
 from protocol.spec.referee import Context, Proof, geometry, judge
 from protocol.spec.trace import Levels, Tree, phase_of
-from protocol.spec.types import NextKind
+from protocol.spec.types import NextKind, Template
 from tests.actors.case import Case, case_of, raw
 from tests.contracts.market import task_tuple
 from tests.game.examples import slices, starts
@@ -85,8 +85,16 @@ def cases() -> dict[str, Case]:
     return {e.name: case_of(e) for e in (*all_examples(), *more)}
 
 
+def template_of(x: Judged) -> Template:
+    """The template of the operation that an element's proof is about."""
+    c = x.context
+    steps = [c.task.steps >> (32 * k) & 0xFFFFFFFF for k in range(8)]
+    phase = c.program.phases[phase_of(steps, c.step - 1)[0]]
+    return c.program.templates[phase.instances[c.item].template]
+
+
 class _Kept(dict[tuple[Tree, int, int], Levels]):
-    """Trees of one honest claim, built once."""
+    """An honest claim: what is asked for again and again is built once."""
 
     def __init__(self, of: Case) -> None:
         self.of = of
@@ -95,34 +103,40 @@ class _Kept(dict[tuple[Tree, int, int], Levels]):
         self[where] = self.of.truth.levels(*where)
         return self[where]
 
+    @cached_property
+    def task(self) -> Task:
+        return self.of.task(bytes(20), bytes(32))
+
+    @cached_property
+    def prover(self) -> Prover:
+        e, truth = self.of.example, self.of.truth
+
+        def data(tree: Tree, step: int, item: int) -> bytes:
+            if tree is Tree.STATES:
+                return truth.states[step][item]
+            return (truth.operations[step - 1] or [])[item]
+
+        return Prover(
+            e.program, [raw(x) for x in e.constants], [raw(x) for x in e.inputs], self.of.steps,
+            e.seed, lambda *where: self[where], data,
+        )  # fmt: skip
+
 
 _kept: dict[str, _Kept] = {}
 
 
+def _claim(of: Case) -> _Kept:
+    return _kept.setdefault(of.example.name, _Kept(of))
+
+
 def levels(of: Case, tree: Tree, step: int, item: int) -> Levels:
     """All levels of a tree of the honest claim."""
-    kept_ = _kept.setdefault(of.example.name, _Kept(of))
-    return kept_[tree, step, item]
+    return _claim(of)[tree, step, item]
 
 
 def prover(of: Case) -> Prover:
     """Builds proofs about the honest claim."""
-    e = of.example
-
-    def data(tree: Tree, step: int, item: int) -> bytes:
-        if tree is Tree.STATES:
-            return of.truth.states[step][item]
-        return (of.truth.operations[step - 1] or [])[item]
-
-    return Prover(
-        e.program, [raw(x) for x in e.constants], [raw(x) for x in e.inputs], of.steps, e.seed,
-        partial(levels, of), data,
-    )  # fmt: skip
-
-
-@cache
-def _task(name: str) -> Task:
-    return cases()[name].task(bytes(20), bytes(32))
+    return _claim(of).prover
 
 
 def place(of: Case, step: int, item: int, index: int, node: bytes) -> Context:
@@ -130,7 +144,7 @@ def place(of: Case, step: int, item: int, index: int, node: bytes) -> Context:
     steps = levels(of, Tree.STEPS, 0, 0)
     operations = levels(of, Tree.OPERATIONS, step, 0)[-1][0] if step else bytes(32)
     return Context(
-        _task(of.example.name), of.example.program, steps[-1][0], operations, len(steps[0]), step,
+        _claim(of).task, of.example.program, steps[-1][0], operations, len(steps[0]), step,
         item, index, node,
     )  # fmt: skip
 
@@ -147,20 +161,28 @@ def _steps(of: Case, rng: Random) -> list[int]:
 def truths(seed: int = 1, elements: int = 1) -> Iterator[Judged]:
     """Every kind of call at every place, elements (that many an operation) chosen at random."""
     rng = Random(seed)
-    for name, of in cases().items():
-        for step in _steps(of, rng):
-            yield from _at_step(name, of, step, rng, elements)
-        for k, node in enumerate(of.truth.outputs):
-            context = place(of, 0, 0, k, node)
-            proof = prover(of).output(k)
-            yield Judged(f"{name}: output {k}", Proof.OUTPUT, context, proof, False)
-        context = place(of, 0, 0, 0, bytes(32))
-        shape = (len(of.example.program.outputs), 0)
-        table = prover(of).entry(Tree.OUTPUTS, 0, 0)
-        yield Judged(f"{name}: outputs", Tree.OUTPUTS, context, table, shape)
+    for of in cases().values():
+        yield from truths_of(of, rng, elements)
 
 
-def _at_step(name: str, of: Case, step: int, rng: Random, elements: int) -> Iterator[Judged]:
+def truths_of(of: Case, rng: Random, elements: int, *, corners: bool = False) -> Iterator[Judged]:
+    """Those of one job; with ``corners`` also of elements at the ends of tensors and blocks."""
+    name = of.example.name
+    for step in _steps(of, rng):
+        yield from _at_step(name, of, step, rng, elements, corners)
+    for k, node in enumerate(of.truth.outputs):
+        context = place(of, 0, 0, k, node)
+        proof = prover(of).output(k)
+        yield Judged(f"{name}: output {k}", Proof.OUTPUT, context, proof, False)
+    context = place(of, 0, 0, 0, bytes(32))
+    shape = (len(of.example.program.outputs), 0)
+    table = prover(of).entry(Tree.OUTPUTS, 0, 0)
+    yield Judged(f"{name}: outputs", Tree.OUTPUTS, context, table, shape)
+
+
+def _at_step(
+    name: str, of: Case, step: int, rng: Random, elements: int, corners: bool
+) -> Iterator[Judged]:
     truth, program, p = of.truth, of.example.program, prover(of)
     at = f"{name} {step}"
     states = place(of, step, 0, step, levels(of, Tree.STEPS, 0, 0)[0][step])
@@ -178,11 +200,19 @@ def _at_step(name: str, of: Case, step: int, rng: Random, elements: int) -> Iter
         for k, data in enumerate(done):
             yield from _blocks(at, of, Tree.OPERATION_BLOCKS, step, k, data)
             size = program.templates[program.phases[number].instances[k].template].dtype.size
-            for element in rng.sample(range(len(data) // size), min(elements, len(data) // size)):
+            count = len(data) // size
+            chosen = rng.sample(range(count), min(elements, count))
+            for element in dict.fromkeys([*chosen, *(_corners(count, size) if corners else [])]):
                 yield _element(at, of, step, k, element, size)
     for k, data in enumerate(truth.states[step]):
         yield from _blocks(at, of, Tree.STATE_BLOCKS, step, k, data)
-        yield from _state(at, of, step, k, rng)
+        yield from _state(at, of, step, k, rng, corners)
+
+
+def _corners(count: int, size: int) -> list[int]:
+    """Both ends, and both sides of the edge of the first block."""
+    edge = BLOCK_BYTES // size
+    return [e for e in (0, edge - 1, edge, count - 1) if e < count]
 
 
 def _blocks(at: str, of: Case, into: Tree, step: int, k: int, data: bytes) -> Iterator[Judged]:
@@ -200,7 +230,9 @@ def _element(at: str, of: Case, step: int, k: int, element: int, size: int) -> J
     return Judged(f"{at}.{k}[{element}]: element", Proof.ELEMENT, context, proof, False)
 
 
-def _state(at: str, of: Case, step: int, k: int, rng: Random) -> Iterator[Judged]:
+def _state(
+    at: str, of: Case, step: int, k: int, rng: Random, corners: bool
+) -> Iterator[Judged]:
     p = prover(of)
     context = place(of, step, k, k, trees.block_root(of.truth.states[step][k]))
     if step == 0:
@@ -218,7 +250,9 @@ def _state(at: str, of: Case, step: int, k: int, rng: Random) -> Iterator[Judged
     places = range(tensor.count)
     inside = [e for e in places if e // inner % width == written]
     outside = [e for e in places if e // inner % width != written]
-    for element in (rng.choice(part) for part in (inside, outside) if part):
+    chosen = [rng.choice(part) for part in (inside, outside) if part]
+    ends = _corners(tensor.count, tensor.dtype.size) if corners else []
+    for element in dict.fromkeys([*chosen, *ends]):
         index = element * tensor.dtype.size // BLOCK_BYTES
         block = of.truth.block(Tree.STATE_BLOCKS, step, k, index)
         context = place(of, step, k, index, trees.keccak256(block))
@@ -234,7 +268,12 @@ def lies(seed: int = 2) -> Iterator[Judged]:
     rng = Random(seed)
     for true in truths(seed):
         if true.verdict is False:
-            yield replace(_lie(true, rng), name=f"{true.name}, a lie", verdict=True)
+            yield lie(true, rng)
+
+
+def lie(true: Judged, rng: Random) -> Judged:
+    """A proof of what is equal, made of what is not."""
+    return replace(_lie(true, rng), name=f"{true.name}, a lie", verdict=True)
 
 
 def _lie(true: Judged, rng: Random) -> Judged:
@@ -252,9 +291,6 @@ def _lie(true: Judged, rng: Random) -> Judged:
 
 
 def _width(true: Judged) -> int:
-    c = true.context
-    steps = [c.task.steps >> (32 * k) & 0xFFFFFFFF for k in range(8)]
     if true.what is Proof.SLICE:
-        return c.program.states[c.item].tensor.dtype.size
-    phase = c.program.phases[phase_of(steps, c.step - 1)[0]]
-    return c.program.templates[phase.instances[c.item].template].dtype.size
+        return true.context.program.states[true.context.item].tensor.dtype.size
+    return template_of(true).dtype.size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,32 +12,18 @@ from typing import Final
 
 import pytest
 
-from protocol.spec import trees
 from protocol.spec.errors import ProofError
 from protocol.spec.referee import Proof
-from protocol.spec.trace import phase_of
-from protocol.spec.types import Template
 from scripts import tools
-from tests.differential.code_calls import Answer, Caller, built, caller
+from tests.differential.code_calls import Answer, Caller, built, caller, named_errors
 from tests.game import hostile, malformed
-from tests.game.judged import Judged, Verdict, lies, truths
+from tests.game.judged import Judged, Verdict, lies, template_of, truths
 from tests.game.onchain import encoded
 
 pytestmark = pytest.mark.chain
 
 REFEREES: Final = ("TensorReferee", "TraceReferee")
 GAS: Final = 10_000_000
-
-def selectors() -> set[str]:
-    """Of all errors that the referees name."""
-    out = set()
-    for name in REFEREES:
-        path = tools.ROOT / "build" / "calls" / "out" / f"{name}.sol" / f"{name}.json"
-        for item in json.loads(path.read_text())["abi"]:
-            if item["type"] == "error":
-                types = ",".join(x["type"] for x in item["inputs"])
-                out.add(trees.keccak256(f"{item['name']}({types})".encode())[:4].hex())
-    return out
 
 
 @dataclass(frozen=True)
@@ -57,7 +42,8 @@ class Referees:
 def referees() -> Iterator[Referees]:
     codes = built(tools.ROOT, *REFEREES)
     with caller() as node:
-        yield Referees(node, {name: node.lay(code) for name, code in codes.items()}, selectors())
+        at = {name: node.lay(code) for name, code in codes.items()}
+        yield Referees(node, at, named_errors(tools.ROOT, *REFEREES))
 
 
 @cache
@@ -68,14 +54,6 @@ def true_calls() -> list[Judged]:
 @cache
 def false_calls() -> list[Judged]:
     return list(lies())
-
-
-def template_of(x: Judged) -> Template:
-    """The template of the operation that an element's proof is about."""
-    c = x.context
-    steps = [c.task.steps >> (32 * k) & 0xFFFFFFFF for k in range(8)]
-    phase = c.program.phases[phase_of(steps, c.step - 1)[0]]
-    return c.program.templates[phase.instances[c.item].template]
 
 
 def verdict_of(x: Judged, before: Verdict) -> Verdict | None:
@@ -171,8 +149,8 @@ def test_referees__any_part_of_any_proof_changed__refuse_by_name_or_agree_with_t
 
 
 def check_bytes(referees: Referees, calls: Iterable[Judged], rng: Random, each: int) -> int:
-    """Nothing wins against an honest claim; what reverts has a name, or is the compiler's decoder:
-    no data, little gas.  How many were refused."""
+    """Nothing wins against an honest claim; what reverts does so as REFUSE-1 says.  How many were
+    refused."""
     refused = 0
     for x in calls:
         for where, data in malformed.garbled(encoded(x.proof), rng, each):
@@ -181,9 +159,7 @@ def check_bytes(referees: Referees, calls: Iterable[Judged], rng: Random, each: 
                 assert x.result(answer.data) == x.verdict, (x.name, where)
                 continue
             refused += 1
-            assert not answer.out_of_gas, (x.name, where)
-            known = not answer.data or answer.selector in referees.named
-            assert known, (x.name, where, answer)
+            assert answer.is_refusal(referees.named), (x.name, where, answer)
     return refused
 
 
@@ -207,9 +183,7 @@ def test_referees__truncated_calls__revert(referees: Referees) -> None:
         for size in (0, 3, 4, 35, 200, used - 32, *(rng.randrange(used) for _ in range(10))):
             answer = referees.node.call(referees.at[x.contract], data[:size], GAS)
             if not answer.ok:
-                assert not answer.out_of_gas, (x.name, size)
-                known = not answer.data or answer.selector in referees.named
-                assert known, (x.name, size, answer)
+                assert answer.is_refusal(referees.named), (x.name, size, answer)
             else:
                 # Only zeros were cut: calldata reads as zeros beyond its end.
                 assert not any(data[size:]), (x.name, size)

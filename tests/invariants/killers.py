@@ -10,8 +10,11 @@ from typing import Final
 
 from eth_abi import decode, encode
 
+from tests.court.answered import Answered, answers, changed, halves
+from tests.court.answered import some as some_answers
 from tests.differential.code_calls import Caller, built
 from tests.differential.float_rows import ROW, FloatOp, rows
+from tests.differential.legality_calls import damaged_programs, known
 from tests.differential.test_random_elements import calls as element_calls
 from tests.differential.test_softfloat import CHECK, GAS
 from tests.game.judged import Judged, Verdict
@@ -109,7 +112,43 @@ def elements(node: Caller, folder: Path) -> str | None:
     return None
 
 
+@cache
+def answered() -> list[tuple[Answered, bytes, int | None]]:
+    """Those of ``make test``: answers, the calls, and what the twin says."""
+    rng = Random(1)
+    calls = [*answers(), *halves(), *changed(some_answers(rng, 3), rng)]
+    return [(x, x.calldata(), x.wanted()) for x in calls]
+
+
+def answered_as_by_the_twin(node: Caller, folder: Path) -> str | None:
+    """Answers to demands, and answers of which one part is another."""
+    at = node.lay(built(folder, "DataReferee")["DataReferee"])
+    for x, data, wanted in answered():
+        answer = node.call(at, data, MOST_GAS)
+        if (x.result(answer.data) if answer.ok else None) != wanted:
+            return f"{x.name} gives {answer}, not {wanted}"
+    return None
+
+
+@cache
+def examined() -> list[tuple[bytes, bool | None]]:
+    """The vectors, and damaged programs: calls, and what the twin says."""
+    return [(x.calldata(), x.wanted()) for x in [*known(), *damaged_programs(9, 150)]]
+
+
+def legality(node: Caller, folder: Path) -> str | None:
+    """Every clause, and programs damaged in one field."""
+    at = node.lay(built(folder, "LegalityReferee")["LegalityReferee"])
+    for k, (data, wanted) in enumerate(examined()):
+        answer = node.call(at, data, MOST_GAS)
+        if (bool(int.from_bytes(answer.data, "big")) if answer.ok else None) != wanted:
+            return f"call {k} gives {answer}, not {wanted}"
+    return None
+
+
 SOURCES: Final = {
+    "answers": ("contracts/DataReferee.sol",),
+    "legality": ("contracts/LegalityReferee.sol",),
     "elements": ("tests/forge/ProgramHarness.sol",),
     "softfloat": ("contracts/test/FloatRows.sol",),
     "referees": tuple(f"contracts/{name}.sol" for name in REFEREES),
@@ -122,8 +161,11 @@ def killer(name: str, node: Caller) -> Killer:
     """A run by name."""
     if name in FORGE:
         return partial(forge, name)
-    run = {"softfloat": softfloat, "referees": referees, "elements": elements}[name]
-    return partial(run, node)
+    runs = {
+        "softfloat": softfloat, "referees": referees, "elements": elements, "legality": legality,
+        "answers": answered_as_by_the_twin,
+    }  # fmt: skip
+    return partial(runs[name], node)
 
 
 def prepare(name: str, folder: Path) -> None:

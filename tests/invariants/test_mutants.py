@@ -13,6 +13,7 @@ import pytest
 
 from scripts import tools
 from tests.differential.code_calls import Caller, caller
+from tests.invariants.data_mutants import REFEREES_OF_DATA
 from tests.invariants.game_mutants import GAMES
 from tests.invariants.killers import SOURCES, killer, prepare
 from tests.invariants.market_mutants import MARKET
@@ -23,7 +24,7 @@ from tests.invariants.referee_mutants import REFEREE
 
 pytestmark = pytest.mark.chain
 
-ALL = (*MARKET, *GAMES, *PRICES, *NUMBERS, *REFEREE)
+ALL = (*MARKET, *GAMES, *PRICES, *NUMBERS, *REFEREE, *REFEREES_OF_DATA)
 QUICK = tuple(
     m for m in ALL
     if m.name in {

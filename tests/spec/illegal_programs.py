@@ -296,6 +296,10 @@ CASES: list[tuple[str, str, str, Change]] = [
      instance(0, lambda n: replace(n, operands=(Ref(Source.OP, 0),)))),
     ("I1", "mlp", "reads ahead",
      instance(0, lambda n: replace(n, operands=(Ref(Source.OP, 1),)))),
+    ("I1", "counter", "reads itself, which fits",
+     instance(0, lambda n: replace(n, operands=(Ref(Source.OP, 0),)))),
+    ("I1", "counter", "reads ahead what fits",
+     instance(0, lambda n: replace(n, operands=(Ref(Source.OP, 2),)))),
     ("I1", "mlp", "wrong size",
      instance(0, lambda n: replace(n, operands=(Ref(Source.CONST, 1),)))),
     ("I2", "mlp", "constant without bound", constant(0, bound=0)),
@@ -315,6 +319,7 @@ CASES: list[tuple[str, str, str, Change]] = [
     ("N1", "counter", "wrong axis", following(2, Next(NextKind.SLICE, 3, 2, 2))),
     ("N1", "counter", "wrong slice", following(2, Next(NextKind.SLICE, 3, 0, 2))),
     ("N1", "counter", "index of i32", following(2, Next(NextKind.SLICE, 3, 1, 1))),
+    ("N1", "counter", "index of two numbers", following(2, Next(NextKind.SLICE, 3, 1, 3))),
     ("N1", "counter", "bounded state, wider clamp", both(
         state(0, Init(InitKind.FILL, 0), 100),
         template(0, lambda t: replace(t, post=(*t.post, Instr(Op.CLAMP, 2, imm=101)))))),
