@@ -235,7 +235,7 @@ class Judge:
             self._progress(done, total)
             took = self._clock() - self._elsewhere - began
             if 2 * took > clock_of(record.terms.deal):
-                self._took[claim] = took
+                self._took[claim], self._engine = took, None
                 self._affordable(record, claim)
 
         return progress

@@ -224,6 +224,7 @@ def test_cancel__an_open_job__gives_price_and_bounty_back(
     assay: Assay, env_of: EnvOf, model_file: Path, input_file: Path
 ) -> None:
     env = env_of(CLIENT)
+    assay("wallet", "withdraw", env=env)  # what other tests left
     job = submit(assay, env, model_file, input_file)
     assay("cancel", job, env=env_of(OTHER)).fails(exits.REFUSED, "NotClient")
     before = assay("wallet", "--json", env=env).json

@@ -18,8 +18,9 @@ pytestmark = pytest.mark.chain
 COMMAND = [sys.executable, "-u", "-m", "scripts.demo"]
 
 
-def descendants() -> set[int]:
-    return {p.pid for p in psutil.Process().children(recursive=True)}
+def descendants() -> set[psutil.Process]:
+    """A process is not another that has its number later."""
+    return set(psutil.Process().children(recursive=True))
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +50,7 @@ def test_demo__interrupted__stops_everything_it_started() -> None:
         COMMAND, cwd=tools.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
     )  # fmt: skip
-    before, started = descendants() | {process.pid}, set[int]()
+    before, started = descendants() | {psutil.Process(process.pid)}, set[psutil.Process]()
     timer = threading.Timer(120, process.kill)
     timer.start()
     try:
@@ -65,4 +66,5 @@ def test_demo__interrupted__stops_everything_it_started() -> None:
     assert process.returncode == 130, errors
     assert "demo: interrupted" in errors
     assert len(started) >= 3, "a chain and two IPFS nodes were running"
-    assert not [pid for pid in started if psutil.pid_exists(pid)]
+    _, left = psutil.wait_procs(started, timeout=10)
+    assert not left
