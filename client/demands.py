@@ -102,7 +102,7 @@ class Demander:
         record = book.jobs[self.job]
         attempt = record.attempts[attempt.number]
         ended = attempt.fault is not None or not record.live or attempt.claim in book.fallen
-        return Asked(record, attempt, docket, demand, ended, _time(at))
+        return Asked(record, attempt, docket, demand, ended, at.next_timestamp)
 
     def check(self) -> int:
         """The fee, in wei, of what can be demanded now.
@@ -120,7 +120,7 @@ class Demander:
             raise CannotDemand(f"{name} was {record.status.name.lower()}: data can be demanded "
                                f"only from commit to the end of the window")  # fmt: skip
         until = record.attempts[-1].window_until
-        if _time(at) > until:
+        if at.next_timestamp > until:
             raise CannotDemand(f"the window of {name} ended at {utc(until)}: nobody has to show "
                                f"its data any more")  # fmt: skip
         if not self.client.chain.has_court:
@@ -202,11 +202,7 @@ def hint(client: Client, job: bytes) -> str:
     if record.status is not JobStatus.COMMITTED or not client.chain.has_court:
         return ""
     until = record.attempts[-1].window_until
-    if _time(at) > until:
+    if at.next_timestamp > until:
         return ""
     return (f"until {utc(until)} `assay demand 0x{job.hex()[:10]}` makes the provider show it, or "
             f"lose its stake")  # fmt: skip
-
-
-def _time(at: Snapshot) -> int:
-    return max(at.timestamp, at.next_timestamp)

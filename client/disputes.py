@@ -113,7 +113,7 @@ class Disputed:
     @property
     def time(self) -> int:
         """The chain's time."""
-        return max(self.at.timestamp, self.at.next_timestamp)
+        return self.at.next_timestamp
 
 
 # --- from the chain ------------------------------------------------------------------------------

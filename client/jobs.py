@@ -339,7 +339,7 @@ class Client:
                 seen = job_view(record, at, self.chain.limits(at).schedule)
                 yield seen
             elif waiting is not None:
-                waiting(replace(seen, time=max(at.timestamp, at.next_timestamp)))
+                waiting(replace(seen, time=at.next_timestamp))
             if record.status in until or not record.live:
                 return
             self.chain.rpc.pause(self.chain.config.poll_seconds)

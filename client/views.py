@@ -85,7 +85,7 @@ class JobView:
 def job_view(record: JobRecord, at: Snapshot, schedule: GasSchedule) -> JobView:
     """A job as it is at block ``at``."""
     token, native = lock_of(record.terms.deal, schedule)
-    time = max(at.timestamp, at.next_timestamp)
+    time = at.next_timestamp
     return JobView(record, time, bounty_of(record.terms.deal, schedule), token, native)
 
 

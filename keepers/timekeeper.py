@@ -225,7 +225,7 @@ class Timekeeper(Keeper[View, Move]):
         if self._schedule is None:  # the market's limits are immutable
             self._schedule = self.chain.limits(at).schedule
         return View(
-            time=max(at.timestamp, at.next_timestamp),
+            time=at.next_timestamp,
             jobs=tuple(record for record in book.jobs.values() if record.live),
             schedule=self._schedule,
             fee=self.sender.fees().expected,

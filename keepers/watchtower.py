@@ -62,7 +62,7 @@ log: Final = logging.getLogger("assay.keeper")
 ATTACKED: Final = (Verdict.WRONG, Verdict.ILLEGAL)
 """Verdicts on claims whose data is needed again."""
 
-MOST_CLOSED: Final = 16
+CLOSED_BESIDE: Final = 16
 """Challenges closed one by one in the call that ends a claim: with the largest proof below 16M
 gas."""
 
@@ -131,7 +131,7 @@ class Watchtower(Keeper[View, Move]):
         needed = (r for r in committed if known.get(claim_of(r) or b"") in ATTACKED)
         self._holder.keep({r.job: (r.terms.task, r.locators) for r in needed})
         view = View(
-            time=max(at.timestamp, at.next_timestamp),
+            time=at.next_timestamp,
             claims=committed,
             verdicts=self.judge.verdicts,
             seats=self._seats(mine, at),
@@ -389,8 +389,8 @@ class Watchtower(Keeper[View, Move]):
         if not closings:
             return call
         joint = game.together([game.parts(closings, every=False), call])
-        if len(closings) > MOST_CLOSED or len(joint.data) > MOST_BYTES:
-            joint = game.together(closings[:MOST_CLOSED], every=False)
+        if len(closings) > CLOSED_BESIDE or len(joint.data) > MOST_BYTES:
+            joint = game.together(closings[:CLOSED_BESIDE], every=False)
         try:
             self.sender.simulate(joint, "latest")
         except Reverted:

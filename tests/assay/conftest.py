@@ -21,6 +21,7 @@ from protocol.spec.examples import mlp
 from protocol.spec.types import Array
 from protocol.storage.process import NodeProcess
 from scripts import evm, tools
+from tests.chain.world import World, open_world
 from tests.provider.conftest import Market
 
 __all__ = ["Market"]
@@ -70,6 +71,26 @@ def assay(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
         return Done(code, out, err)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """A market with game and court and no storage; every test has a job of its own."""
+    with evm.anvil() as node, open_world(node, game=True) as made:
+        yield made
+
+
+def settings_of(world: World, directory: Path, **more: str) -> Env:
+    """Settings for a market that has no IPFS node: of somebody who looks, and ``more``."""
+    deployment = directory / "deployment.json"
+    deployment.write_text(world.text)
+    return {
+        "ASSAY_RPC_URL": world.node.url,
+        "ASSAY_DEPLOYMENT": str(deployment),
+        "ASSAY_CACHE": str(directory / "cache"),
+        "ASSAY_POLL_SECONDS": "0.01",
+        **more,
+    }
 
 
 @pytest.fixture(scope="session")

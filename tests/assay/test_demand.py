@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,11 +20,11 @@ from protocol.spec.job import task_hash
 from protocol.spec.types import Array
 from protocol.storage.errors import ContentMissing
 from scripts import evm
-from tests.assay.conftest import Assay, Env, EnvOf, Market
+from tests.assay.conftest import Assay, Env, EnvOf, Market, settings_of
 from tests.assay.test_market import CLIENT as BUYER
 from tests.assay.test_market import OTHER, agent_of, submit, work
 from tests.chain.duel import Duel
-from tests.chain.world import CLIENT, KEEPER, PROVIDER, STRANGER, World, open_world
+from tests.chain.world import CLIENT, KEEPER, PROVIDER, STRANGER, World
 from tests.game.world import case
 
 pytestmark = pytest.mark.chain
@@ -33,26 +32,11 @@ pytestmark = pytest.mark.chain
 POOR = 6
 
 
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    """A market with a court; every test has a job of its own."""
-    with evm.anvil() as node, open_world(node, game=True) as made:
-        yield made
-
-
 @pytest.fixture
 def env(world: World, tmp_path: Path) -> Env:
     """Settings of an account, one that has no IPFS node."""
-    deployment = tmp_path / "deployment.json"
-    deployment.write_text(world.text)
-    return {
-        "ASSAY_RPC_URL": world.node.url,
-        "ASSAY_DEPLOYMENT": str(deployment),
-        "ASSAY_DEV_ACCOUNT": str(KEEPER),
-        "ASSAY_CACHE": str(tmp_path / "cache"),
-        "ASSAY_IPFS_API": f"/ip4/127.0.0.1/tcp/{evm.free_port()}",
-        "ASSAY_POLL_SECONDS": "0.01",
-    }
+    nowhere = f"/ip4/127.0.0.1/tcp/{evm.free_port()}"
+    return settings_of(world, tmp_path, ASSAY_DEV_ACCOUNT=str(KEEPER), ASSAY_IPFS_API=nowhere)
 
 
 def honest(world: World) -> Duel:

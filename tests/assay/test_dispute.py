@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,12 +30,11 @@ from protocol.spec.trace import Tree
 from protocol.storage.jobs import publish_job
 from protocol.storage.process import NodeProcess
 from protocol.storage.store import Store
-from scripts import evm
 from tests.actors import liars
 from tests.actors.case import Case
-from tests.assay.conftest import Assay, Env
+from tests.assay.conftest import Assay, Env, settings_of
 from tests.chain.duel import Duel
-from tests.chain.world import CLIENT, KEEPER, PROVIDER, STRANGER, World, open_world
+from tests.chain.world import CLIENT, KEEPER, PROVIDER, STRANGER, World
 from tests.game.world import case
 
 pytestmark = pytest.mark.chain
@@ -56,24 +54,10 @@ LAYERS = tuple(f'File "models/net.py", line {n}, in forward: x{n} = f(x)' for n 
 ELEMENT = 14
 
 
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    """A market with a game; every test has a job of its own."""
-    with evm.anvil() as node, open_world(node, game=True) as made:
-        yield made
-
-
 @pytest.fixture
 def env(world: World, tmp_path: Path) -> Env:
     """Settings of somebody who only looks, and has no IPFS node."""
-    deployment = tmp_path / "deployment.json"
-    deployment.write_text(world.text)
-    return {
-        "ASSAY_RPC_URL": world.node.url,
-        "ASSAY_DEPLOYMENT": str(deployment),
-        "ASSAY_CACHE": str(tmp_path / "cache"),
-        "ASSAY_POLL_SECONDS": "0.01",
-    }
+    return settings_of(world, tmp_path)
 
 
 @pytest.fixture

@@ -180,7 +180,7 @@ def test_behind_closings__one_that_is_refused__leaves_the_call_alone(
 def test_cycle__more_of_them_than_go_with_a_proof__are_closed_first(
     staffed: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("keepers.watchtower.MOST_CLOSED", 1)
+    monkeypatch.setattr("keepers.watchtower.CLOSED_BESIDE", 1)
     with plot(staffed, tmp_path, late=3) as made:
         dispute = made.end()
         closings = [x.moves[-1].event.place.block for x in dispute.challenges[:3]]
