@@ -16,8 +16,9 @@ from protocol.chain.amounts import tokens as tokens
 if TYPE_CHECKING:
     from protocol.chain.chain import Chain
     from protocol.chain.contracts import Call
+    from protocol.chain.flights import Outcome
     from protocol.chain.state import Balances
-    from protocol.chain.transactions import Outcome, Sender
+    from protocol.chain.transactions import Sender
     from protocol.chain.wallet import Wallet
 
 PERMIT_SECONDS = 3600

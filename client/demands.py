@@ -17,9 +17,9 @@ from protocol.chain.contracts import answer_of
 from protocol.chain.court_reverts import DemandedBefore
 from protocol.chain.demands import DemandRecord, Docket
 from protocol.chain.errors import InsufficientFunds
+from protocol.chain.flights import Outcome
 from protocol.chain.reverts import TooLate, WrongClaim, WrongStatus
 from protocol.chain.state import Snapshot
-from protocol.chain.transactions import Outcome
 from protocol.spec import legality
 from protocol.spec.answers import Part
 from protocol.spec.demands import DemandState, fee_of

@@ -29,10 +29,11 @@ from protocol.chain.book import Book, JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call
 from protocol.chain.errors import InsufficientFunds, NodeRefused, Reorganised
+from protocol.chain.flights import Outcome
 from protocol.chain.history import History
 from protocol.chain.reverts import AlreadyPosted, UnknownRefusal, WrongStatus
 from protocol.chain.state import Balances, Snapshot
-from protocol.chain.transactions import Outcome, Sender, require_wallet
+from protocol.chain.transactions import Sender, require_wallet
 from protocol.spec.interpreter import run
 from protocol.spec.job import JobStatus, JobTerms, job_hash, task_hash
 from protocol.spec.limits import check_terms

@@ -30,12 +30,13 @@ from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call, short
 from protocol.chain.court_reverts import NotOpen
 from protocol.chain.deployment import checksum
+from protocol.chain.flights import Outcome as Sent
+from protocol.chain.flights import Result
 from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
 from protocol.chain.history import History
 from protocol.chain.reverts import CreditTooLow, WrongClaim, WrongStatus
 from protocol.chain.state import Snapshot
-from protocol.chain.transactions import Outcome as Sent
-from protocol.chain.transactions import Result, Sender
+from protocol.chain.transactions import Sender
 from protocol.spec.dispute import Outcome
 from protocol.spec.errors import AssayError
 from protocol.spec.job import Deal, GasSchedule, JobStatus, bounty_of, task_hash

@@ -44,13 +44,14 @@ from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call, short
 from protocol.chain.disputes import Dispute
 from protocol.chain.errors import ChainError, Interrupted, retries
+from protocol.chain.flights import Outcome, Result
 from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
 from protocol.chain.history import History
 from protocol.chain.refusal import Reverted
 from protocol.chain.reverts import CreditTooLow, TooLate, WrongClaim, WrongStatus
 from protocol.chain.seats import Seat
 from protocol.chain.state import Snapshot
-from protocol.chain.transactions import Outcome, Result, Sender
+from protocol.chain.transactions import Sender
 from protocol.spec.dispute import Outcome as Ended
 from protocol.spec.dispute import Wait
 from protocol.spec.strategy import NothingWrong, Prove

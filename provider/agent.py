@@ -31,10 +31,11 @@ from protocol.chain.errors import (
     WalletError,
     retries,
 )
+from protocol.chain.flights import Outcome, Result
 from protocol.chain.history import History
 from protocol.chain.reverts import Reverted, WrongStatus
 from protocol.chain.state import Snapshot
-from protocol.chain.transactions import Outcome, Result, Sender, require_wallet
+from protocol.chain.transactions import Sender, require_wallet
 from protocol.spec.answers import Answerer
 from protocol.spec.errors import LimitExceeded, ProgramError, TensorMismatch
 from protocol.spec.job import JobStatus, task_hash
@@ -426,7 +427,7 @@ class Agent:
         """In the middle of a run: the moves of disputes that cannot wait for its end.  A node that
         is away, or a move that fails, is met again by the next cycle."""
         try:
-            self.defence.cycle(*self._news())
+            self.defence.cycle(*self._news(), waits=False)
         except Interrupted:
             raise
         except ChainError as error:

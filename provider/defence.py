@@ -16,39 +16,35 @@ which is what the clocks allow for.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from protocol.chain.book import Book, JobRecord
 from protocol.chain.chain import Chain
-from protocol.chain.contracts import Call, short
-from protocol.chain.court_reverts import NotOpen
+from protocol.chain.contracts import short
 from protocol.chain.demands import DemandRecord
-from protocol.chain.errors import ChainError, GasTooHigh, NodeRefused, TransactionFailed
-from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
+from protocol.chain.errors import (
+    GasTooHigh,
+    NodeRefused,
+    TransactionFailed,
+)
 from protocol.chain.refusal import Reverted
-from protocol.chain.reverts import WrongClaim
 from protocol.chain.seats import MOST_CLOSED, Seat
 from protocol.chain.state import Snapshot
-from protocol.chain.transactions import Outcome, Result, Sender
+from protocol.chain.transactions import Sender
 from protocol.spec.answers import Answerer
 from protocol.spec.dispute import Outcome as Ended
 from protocol.spec.dispute import Wait
 from protocol.spec.errors import LimitExceeded, ProgramError, TensorMismatch
-from protocol.spec.strategy import Move, OpenStep
+from protocol.spec.strategy import OpenStep
 from protocol.storage.errors import StorageError
+from provider.dispatch import Dispatch, Key, Parcel, Reply
 from provider.engine.claims import Truth, Truths
 from provider.engine.errors import EngineError
 from provider.policy import MOST_HELD, MOST_SUPPLIES
 from provider.progress import GLANCE_SECONDS
-
-MOST_MOVES: Final = 64
-"""Moves in one transaction: below eight million gas and 96 KiB."""
-
-MOST_CALLS: Final = 8
-"""Calls on their way at once: they fill some blocks."""
 
 FAILURES: Final = (
     Reverted, TransactionFailed, NodeRefused, GasTooHigh, StorageError, EngineError, ProgramError,
@@ -62,12 +58,10 @@ RESTS: Final = 3
 """What failed is left alone so many times as long as it took: data that is not there, or a trace
 that cannot be built, leaves the clocks of other claims their time."""
 
+T = TypeVar("T")
 Say = Callable[[str], None]
 Build = Callable[[JobRecord], Truth]
 Hold = Callable[[JobRecord], Answerer]
-
-Key = tuple[bytes, int]
-"""Claim, and number of a challenge; a demand's number counts below zero."""
 
 
 @dataclass(frozen=True)
@@ -110,37 +104,6 @@ class Supply:
     def key(self) -> Key:
         """Of the demand."""
         return self.claim, -self.demand.number
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What is owed to one challenge; each move tells one event."""
-
-    job: JobRecord
-    claim: bytes
-    number: int
-    moves: tuple[Move, ...]
-
-    @property
-    def key(self) -> Key:
-        """Of the challenge."""
-        return self.claim, self.number
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """What one transaction brings: replies to challenges, or the answer to one demand."""
-
-    job: JobRecord
-    claim: bytes
-    call: Call
-    keys: frozenset[Key]
-    replies: tuple[Reply, ...] = ()
-
-    @property
-    def moves(self) -> int:
-        """Events that it tells when nobody was faster."""
-        return sum(len(r.moves) for r in self.replies) or 1
 
 
 Action = Answer | Close | Supply
@@ -214,6 +177,7 @@ class Defence:
         self._opening = False
         self._busy = False
         self._last: dict[bytes, str] = {}
+        self.dispatch = Dispatch(chain, sender, say, self._once)
 
     def look(self, at: Snapshot, book: Book) -> tuple[list[Seat], list[Ask]]:
         """Live challenges of my standing claims, and open demands for their data."""
@@ -246,29 +210,40 @@ class Defence:
         ]
         return seats, asks
 
-    def cycle(self, at: Snapshot, book: Book) -> bool:
+    def cycle(self, at: Snapshot, book: Book, *, waits: bool = True) -> bool:
         """Answer what is due; whether anything was done.  What is at hand is sent, of all claims
         and to challenges and demands together; then, for a while, what is not is computed and sent:
         somebody who demands data without end keeps no computation from beginning.
 
-        Called again from within a computation of its own (a run tells its progress), it computes
-        nothing; but a trace that has to be opened is built in the middle of anything but the
-        building of another such.
+        One that ``waits`` ends when all that it sent is mined.  Called from within a run (it tells
+        its progress), it does not: while its calls are on their way, nothing more is sent.  Within
+        a computation of its own it computes nothing; but a trace that has to be opened is built in
+        the middle of anything but the building of another such.
         """
         actions = decide(*self.look(at, book), at.next_timestamp)
         answers = [action for action in actions if isinstance(action, Answer)]
         supplies = [action for action in actions if isinstance(action, Supply)]
-        sent = self._play(self._supplied(supplies) + self._replies(answers, frozenset()))
+        closings = [action for action in actions if isinstance(action, Close)]
+        sent = set[Key]()
+
+        def send(*parts: Callable[[Set[Key]], list[Parcel]]) -> None:
+            sent.update(self.dispatch.landed(waits))
+            if not self.dispatch.away:
+                but = sent | self.dispatch.put_aside
+                made = [parcel for part in parts for parcel in part(but)]
+                sent.update(self.dispatch.send(made, waits))
+
+        send(
+            partial(self._supplied, supplies), partial(self._replies, answers),
+            partial(self._closings, closings),
+        )  # fmt: skip
         done = bool(sent)
         if self._prepare(answers):
             done = True
-            self._play(self._replies(answers, sent))
-        for action in actions:
-            if isinstance(action, Close):
-                done |= self._attempt(action, partial(self._close, action))
-        if self._fetch(supplies):
+            send(partial(self._replies, answers))
+        if not self.dispatch.away and self._fetch(supplies):
             done = True
-            self._play(self._supplied([s for s in supplies if s.key not in sent]))
+            send(partial(self._supplied, supplies))
         return done
 
     def _attempt(self, action: Action, act: Callable[[], bool]) -> bool:
@@ -302,17 +277,23 @@ class Defence:
 
     # --- computing -------------------------------------------------------------------------------
 
+    def _a_while(self, things: Iterable[T]) -> Iterator[T]:
+        """So many as are begun within some seconds: one at least."""
+        began = self._clock()
+        for thing in things:
+            yield thing
+            if self._clock() >= began + GLANCE_SECONDS:
+                break
+
     def _prepare(self, answers: Sequence[Answer]) -> bool:
         """Compute for challenges that need it, one claim after the other, for a while."""
-        began, done = self._clock(), False
-        for action in answers:
+        done = False
+        for action in self._a_while(answers):
             opening = action.seats[0].challenge.wait is Wait.OPENING
             if self._busy and (self._opening or not opening):
                 continue
             if len(self._ready(action)) < len(action.seats):
                 done |= self._attempt(action, partial(self._compute, action))
-                if self._clock() >= began + GLANCE_SECONDS:
-                    break
         return done
 
     def _ready(self, action: Answer) -> list[Seat]:
@@ -336,27 +317,18 @@ class Defence:
     # --- sending ---------------------------------------------------------------------------------
 
     def _replies(self, answers: Sequence[Answer], but: Set[Key]) -> list[Parcel]:
-        """What is at hand ``but`` for some challenges."""
-        replies: list[Reply] = []
-        for action in answers:
-            seats = [s for s in self._ready(action) if (s.claim, s.number) not in but]
-            replies += self._owed(action, seats) if seats else []
-        batches: list[list[Reply]] = []
-        for reply in replies:
-            size = sum(len(r.moves) for r in batches[-1]) if batches else MOST_MOVES
-            if size + len(reply.moves) > MOST_MOVES:
-                batches.append([])
-            batches[-1].append(reply)
-        return [self._parcel(batch) for batch in batches]
+        """What is at hand ``but`` for some challenges, and can be put together in a while."""
+        owed = (reply for action in answers for reply in self._owed(action, but))
+        return self.dispatch.parcels(self._a_while(owed))
 
-    def _owed(self, action: Answer, seats: Sequence[Seat]) -> list[Reply]:
-        """What is owed to challenges of one claim."""
-        truth = self._truth(action.job, action.claim)
+    def _owed(self, action: Answer, but: Set[Key]) -> Iterator[Reply]:
+        """What is owed to challenges of one claim, and needs no computation."""
         opened = set[int]()
-        replies = []
-        for seat in seats:
+        for seat in self._ready(action):
+            if (seat.claim, seat.number) in but:
+                continue
             try:
-                owed = truth.answer(seat.challenge)
+                owed = self._truth(action.job, action.claim).answer(seat.challenge)
             except FAILURES as error:
                 self._once(seat.claim, f"job {short(seat.job.job)} not defended: {error}")
                 continue
@@ -365,60 +337,7 @@ class Defence:
             moves = [m for m in owed if not (isinstance(m, OpenStep) and m.step in opened)]
             opened |= {m.step for m in owed if isinstance(m, OpenStep)}
             if moves:
-                replies.append(Reply(action.job, action.claim, seat.number, tuple(moves)))
-        return replies
-
-    def _parcel(self, replies: Sequence[Reply]) -> Parcel:
-        game = self.chain.contracts.game
-        call = game.together(
-            [game.move(r.claim, r.number, r.job.terms, m) for r in replies for m in r.moves],
-            every=False,
-        )
-        keys = frozenset(r.key for r in replies)
-        return Parcel(replies[0].job, replies[0].claim, call, keys, tuple(replies))
-
-    def _play(self, parcels: list[Parcel]) -> set[Key]:
-        """Send each, but for moves that are refused: somebody was faster, or the challenge has
-        moved on.  What was sent."""
-        done = set[Key]()
-        while parcels:
-            now, parcels = parcels[:MOST_CALLS], parcels[MOST_CALLS:]
-            try:
-                ends = self.sender.send_all([parcel.call for parcel in now])
-            except FAILURES as error:
-                job = now[0].job.job
-                self._once(now[0].claim, f"job {short(job)} not defended: {error}")
-                return done
-            for parcel, end in zip(now, ends, strict=True):
-                if isinstance(end, ChainError):
-                    parcels = self._refused(parcel, end) + parcels
-                elif end.result is Result.MINED:
-                    made, moves = len(end.logs), parcel.moves
-                    faster = f", {made} of {moves} moves: others were faster" * (made < moves)
-                    self._said(parcel.job, parcel.call.what + faster, end)
-                    done |= parcel.keys
-        return done
-
-    def _refused(self, parcel: Parcel, refusal: ChainError) -> list[Parcel]:
-        """What is still to be sent of a parcel that was not mined."""
-        replies = parcel.replies
-        if len(replies) < 2:
-            if not (isinstance(refusal, Reverted) and _done(refusal)):
-                job = parcel.job.job
-                self._once(parcel.claim, f"job {short(job)}: not answered: {refusal}")
-            return []
-        stand = [r for r in replies if self._stands(r)]
-        if len(stand) < len(replies):
-            return [self._parcel(stand)] if stand else []
-        half = len(replies) // 2
-        return [self._parcel(replies[:half]), self._parcel(replies[half:])]
-
-    def _stands(self, reply: Reply) -> bool:
-        try:
-            self.sender.simulate(self._parcel([reply]).call, "latest")
-        except Reverted:
-            return False
-        return True
+                yield Reply(action.job, action.claim, seat.number, tuple(moves))
 
     def _cannot(self, seat: Seat) -> None:
         """The challenge asks for what is below a node that our trace does not have."""
@@ -438,13 +357,13 @@ class Defence:
             self._fetching.discard(action.claim)
         return True
 
-    def _supplied(self, supplies: Sequence[Supply]) -> list[Parcel]:
+    def _supplied(self, supplies: Sequence[Supply], but: Set[Key]) -> list[Parcel]:
         """Answers to demands for what is at hand, for a while."""
-        began, parcels = self._clock(), list[Parcel]()
-        for action in supplies:
+        parcels: list[Parcel] = []
+        for action in self._a_while(a for a in supplies if a.key not in but):
             if action.claim in self._holdings:
                 self._attempt(action, partial(self._supply, action, parcels))
-            if len(parcels) == MOST_SUPPLIES or self._clock() >= began + GLANCE_SECONDS:
+            if len(parcels) == MOST_SUPPLIES:
                 break
         return parcels
 
@@ -467,17 +386,11 @@ class Defence:
                 break
         return got > 0
 
-    def _close(self, action: Close) -> bool:
+    def _closings(self, closings: Sequence[Close], but: Set[Key]) -> list[Parcel]:
+        made = [self._closing(action) for action in closings]
+        return [parcel for parcel in made if not parcel.keys & but]
+
+    def _closing(self, action: Close) -> Parcel:
         call = self.chain.contracts.game.timeout_challengers(action.claim, action.numbers)
-        self._said(action.job, call.what, self.sender.send(call, already=_done))
-        return True
-
-    def _said(self, job: JobRecord, what: str, outcome: Outcome) -> None:
-        if outcome.result is Result.MINED:
-            self.say(f"job {short(job.job)} defended: {what}, {outcome.gas} gas")
-
-
-def _done(refusal: Reverted) -> bool:
-    """Somebody else made the move, or the claim ended: nothing is left to do."""
-    return isinstance(refusal, WrongTurn | NotLive | HasFallen | NotOpen | WrongClaim)
-
+        keys = frozenset((action.claim, number) for number in action.numbers)
+        return Parcel(action.job, action.claim, call, keys)

@@ -232,9 +232,9 @@ def _judge_demands(duties: Sequence[Duty], rules: Rules, block_seconds: int) -> 
     """The same for a demand for data of each result.
 
     The chain makes one due every ``DEMAND_SECONDS``.  In a turn this machine hashes the data of a
-    few results and waits for a block with the answers; then other work has its turn: as long as
-    that took (``progress.Glance``), and to the end of a piece.  Of more results than are held the
-    data is hashed again and again.
+    few results, and their answers take a block before any other is sent; then other work has its
+    turn: as long as that took (``progress.Glance``), and to the end of a piece.  Of more results
+    than are held the data is hashed again and again.
     """
     piece = rules.margin * max(d.piece for d in duties)
     turns = list(_turns(sorted((rules.margin * d.data for d in duties), reverse=True)))

@@ -15,7 +15,7 @@ from assay.tensors import check_target
 
 if TYPE_CHECKING:
     from client.demands import Asked
-    from protocol.chain.transactions import Outcome
+    from protocol.chain.flights import Outcome
 
 PARTS = (
     "output", "input", "constant", "header", "constant-decl", "input-decl", "state-decl",

@@ -18,8 +18,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -42,6 +40,7 @@ from protocol.chain.errors import (
     WalletError,
 )
 from protocol.chain.fees import Fees, bumped, suggest
+from protocol.chain.flights import Batch, Flight, Outcome, Quote, Result
 from protocol.chain.reverts import Reverted, of_bytes
 from protocol.chain.rpc import CallReverted
 from protocol.chain.state import Snapshot
@@ -63,51 +62,6 @@ MINED_LAST: Final = 8
 
 Done = Callable[[], bool]
 """Says of the newest block whether the key did the same before."""
-
-
-class Result(Enum):
-    """How a send ended."""
-
-    MINED = "mined"
-    ALREADY_DONE = "already done"
-    DRY_RUN = "dry run"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a send did.  ``tx``, ``block``, ``gas`` and ``paid`` (wei) when it was mined."""
-
-    result: Result
-    call: Call
-    tx: bytes = b""
-    block: int = 0
-    gas: int = 0
-    paid: int = 0
-    logs: tuple[dict[str, Any], ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True)
-class Quote:
-    """Gas that a call would use, and wei that it would cost now."""
-
-    gas: int
-    fees: Fees
-
-    @property
-    def cost(self) -> int:
-        """Wei."""
-        return self.gas * self.fees.expected
-
-
-@dataclass
-class _Flight:
-    """A nonce of ours with everything that was sent for it, newest last."""
-
-    nonce: int
-    gas: int
-    fees: Fees
-    began: float
-    sent: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
 class Sender:
@@ -133,6 +87,7 @@ class Sender:
         self._clock = clock
         self._lock = threading.Lock()
         self._took: deque[float] = deque(maxlen=MINED_LAST)
+        self._away: Batch | None = None
 
     def mined_within(self, at: Snapshot) -> float | None:
         """Seconds in which a call is mined and confirmed: by the times of blocks, or of my last
@@ -219,6 +174,7 @@ class Sender:
         still be mined: deciding anew is safe); Interrupted; NodeUnavailable.
         """
         with self._lock:
+            self._await_earlier()
             try:
                 return self._send(call, done, max_cost)
             except Reverted as refusal:
@@ -227,41 +183,81 @@ class Sender:
                 log.info("%s: already done", call.what)
                 return Outcome(Result.ALREADY_DONE, call)
 
-    def send_all(self, calls: Sequence[Call]) -> list[Outcome | ChainError]:
+    def send_all(self, calls: Sequence[Call]) -> Sequence[Outcome | ChainError]:
+        """As ``launch``; waits until all are mined and confirmed, or have failed: how each ended.
+
+        Raises as ``send`` for what concerns all of them.
+        """
+        batch = self.launch(calls)
+        self.look_after(batch, waits=True)
+        return batch.outcomes()
+
+    def launch(self, calls: Sequence[Call]) -> Batch:
         """Sends calls that do not depend on one another, without waiting for one to be mined before
-        the next: how each ended, or why it did not.  They are tried at the newest block: nothing
-        that is only pending holds them up.
+        the next, nor at the end.  They are tried at the newest block: nothing that is only pending
+        holds them up.  What was launched before, and has not ended, is waited for at first, and so
+        it is by whatever is sent next.
 
         Raises as ``send`` for what concerns all of them.
         """
         if self.wallet is None:
-            return [self._tried(partial(self.send, call)) for call in calls]
+            return Batch([self._tried(partial(self.send, call)) for call in calls], self._clock())
         with self._lock:
-            deadline = self._clock() + self._config.give_up_seconds
-            nonce = self._free_nonce(deadline)
-            flights: list[_Flight | ChainError] = []
+            self._await_earlier()
+            batch = Batch([], self._clock() + self._config.give_up_seconds)
+            nonce = self._free_nonce(batch.deadline)
+            self._away = batch
             for call in calls:
-                taken = sum(isinstance(flight, _Flight) for flight in flights)
-                flights.append(self._tried(partial(self._launch, call, nonce + taken)))
-            return [
-                self._tried(partial(self._landed, call, flight, deadline))
-                if isinstance(flight, _Flight)
-                else flight
-                for call, flight in zip(calls, flights, strict=True)
-            ]
+                taken = sum(isinstance(end, Flight) for end in batch.ends)
+                batch.ends.append(self._tried(partial(self._launch, call, nonce + taken)))
+            return batch
 
-    def _launch(self, call: Call, nonce: int) -> _Flight:
+    def look_after(self, batch: Batch, *, waits: bool = False) -> bool:
+        """Looks at calls that were launched, once, or until all have ended; sends again what was
+        lost or pays too little.  Whether all have ended.
+
+        Raises as ``send`` for what concerns all of them.
+        """
+        with self._lock:
+            return self._look_after(batch, waits)
+
+    def _look_after(self, batch: Batch, waits: bool) -> bool:
+        while True:
+            for index, end in enumerate(batch.ends):
+                if isinstance(end, Flight):
+                    landed = self._tried(partial(self._landed, end, batch.deadline))
+                    batch.ends[index] = landed or end
+            if batch.over or not waits:
+                return batch.over
+            self._rpc.pause(self._config.poll_seconds)
+
+    def _await_earlier(self) -> None:
+        """What was launched before has its time; after it, what is sent takes its place."""
+        if self._away is not None:
+            try:
+                self._look_after(self._away, waits=True)
+            except TransactionPending as error:
+                log.warning("%s", error)
+            self._away = None
+
+    def _launch(self, call: Call, nonce: int) -> Flight:
         try:
             quote = self.quote(call, "latest")
         except Reverted:
             # What a clock allows is allowed in the next block at first.
             quote = self.quote(call)
-        flight = _Flight(nonce, self._gas(quote), quote.fees, self._clock())
-        self._broadcast(call, flight)
+        return self._started(call, nonce, quote)
+
+    def _started(self, call: Call, nonce: int, quote: Quote) -> Flight:
+        now = self._clock()
+        bump_at = now + self._config.bump_seconds
+        flight = Flight(call, nonce, self._gas(quote), quote.fees, now, bump_at)
+        self._broadcast(flight)
         return flight
 
-    def _landed(self, call: Call, flight: _Flight, deadline: float) -> Outcome:
-        return self._outcome(call, self._wait(call, flight, deadline))
+    def _landed(self, flight: Flight, deadline: float) -> Outcome | None:
+        receipt = self._look(flight, deadline)
+        return None if receipt is None else self._outcome(flight.call, receipt)
 
     def _gas(self, quote: Quote) -> int:
         return min(
@@ -300,10 +296,8 @@ class Sender:
             wanted = gas * quote.fees.most + call.value
             if self._rpc.number("eth_getBalance", checksum(self.address), "pending") < wanted:
                 raise self._poor(call, wanted)
-            flight = _Flight(nonce, gas, quote.fees, self._clock())
             try:
-                self._broadcast(call, flight)
-                receipt = self._wait(call, flight, deadline)
+                receipt = self._wait(self._started(call, nonce, quote), deadline)
             except NonceTooLow:
                 log.info("%s: nonce %d was used by another transaction of this key",
                          call.what, nonce)  # fmt: skip
@@ -362,13 +356,14 @@ class Sender:
             self._past(deadline)
             self._rpc.pause(self._config.poll_seconds)
 
-    def _broadcast(self, call: Call, flight: _Flight) -> None:
+    def _broadcast(self, flight: Flight) -> None:
         """Signs and sends at the flight's fees, higher ones if the node wants.
 
         That the nonce is used already is for ``_wait`` to see: it may be by what is sent here,
         when the node's first answer got lost.  Raises FeeTooHigh, InsufficientFunds.
         """
         assert self.wallet is not None
+        call = flight.call
         while True:
             fields = {
                 "chainId": self.chain.chain_id,
@@ -396,42 +391,46 @@ class Sender:
                      call.what, tx.hex(), flight.nonce, gwei(flight.fees.most))  # fmt: skip
             return
 
-    def _raise_fees(self, flight: _Flight) -> None:
+    def _raise_fees(self, flight: Flight) -> None:
         percent = self._config.bump_percent
         flight.fees = bumped(flight.fees, percent, self.fees(), self._config.max_fee)
 
-    def _receipt(self, flight: _Flight) -> dict[str, Any] | None:
+    def _receipt(self, flight: Flight) -> dict[str, Any] | None:
         for tx, _ in reversed(flight.sent):
             found = self._rpc.call("eth_getTransactionReceipt", "0x" + tx.hex())
             if isinstance(found, dict) and found.get("blockNumber") is not None:
                 return found
         return None
 
-    def _wait(self, call: Call, flight: _Flight, deadline: float) -> dict[str, Any]:
+    def _wait(self, flight: Flight, deadline: float) -> dict[str, Any]:
         """The receipt, once confirmed.  Raises NonceTooLow when another took the nonce."""
-        bump_at = self._clock() + self._config.bump_seconds
-        gone = 0
-        while True:
-            receipt = self._receipt(flight)
-            if receipt is not None:
-                gone = 0
-                if self._confirmed(receipt):
-                    self._took.append(self._clock() - flight.began)
-                    return receipt
-            elif self._count("latest") > flight.nonce:
-                # A receipt may come later than the count; three answers in a row settle it.
-                gone += 1
-                if gone == 3:
-                    raise NonceTooLow(f"nonce {flight.nonce} was used by another transaction")
-            else:
-                gone = 0
-                if self._clock() > bump_at:
-                    self._replace(call, flight)
-                    bump_at = self._clock() + self._config.bump_seconds
-                else:
-                    self._rebroadcast(flight)
-            self._past(deadline, call, len(flight.sent))
+        while (receipt := self._look(flight, deadline)) is None:
             self._rpc.pause(self._config.poll_seconds)
+        return receipt
+
+    def _look(self, flight: Flight, deadline: float) -> dict[str, Any] | None:
+        """The receipt, if it is confirmed by now.  Raises NonceTooLow when another took the
+        nonce."""
+        receipt = self._receipt(flight)
+        if receipt is not None:
+            flight.gone = 0
+            if self._confirmed(receipt):
+                self._took.append(self._clock() - flight.began)
+                return receipt
+        elif self._count("latest") > flight.nonce:
+            # A receipt may come later than the count; three answers in a row settle it.
+            flight.gone += 1
+            if flight.gone == 3:
+                raise NonceTooLow(f"nonce {flight.nonce} was used by another transaction")
+        else:
+            flight.gone = 0
+            if self._clock() > flight.bump_at:
+                self._replace(flight)
+                flight.bump_at = self._clock() + self._config.bump_seconds
+            else:
+                self._rebroadcast(flight)
+        self._past(deadline, flight.call, len(flight.sent))
+        return None
 
     def _confirmed(self, receipt: dict[str, Any]) -> bool:
         number, wanted = quantity(receipt["blockNumber"]), self._config.confirmations
@@ -439,13 +438,13 @@ class Sender:
             return False
         return self.chain.block_hash(number) == hex_bytes(receipt["blockHash"], 32)
 
-    def _replace(self, call: Call, flight: _Flight) -> None:
+    def _replace(self, flight: Flight) -> None:
         self._raise_fees(flight)
         log.info("%s: not mined, replacing it at %s a gas",
-                 call.what, gwei(flight.fees.most))  # fmt: skip
-        self._broadcast(call, flight)
+                 flight.call.what, gwei(flight.fees.most))  # fmt: skip
+        self._broadcast(flight)
 
-    def _rebroadcast(self, flight: _Flight) -> None:
+    def _rebroadcast(self, flight: Flight) -> None:
         """Sends again what the node has forgotten (a restart, a reorg)."""
         tx, raw = flight.sent[-1]
         if self._rpc.call("eth_getTransactionByHash", "0x" + tx.hex()) is not None:

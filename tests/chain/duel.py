@@ -7,8 +7,8 @@ from typing import Any
 
 from protocol.chain.demands import Docket
 from protocol.chain.disputes import Dispute
+from protocol.chain.flights import Outcome
 from protocol.chain.history import History
-from protocol.chain.transactions import Outcome
 from protocol.spec.answers import Answerer, Part
 from protocol.spec.demands import fee_of
 from protocol.spec.dispute import Challenge, Wait

@@ -9,7 +9,7 @@ import pytest
 from protocol.chain.abi import interface
 from protocol.chain.book import HistoryBroken
 from protocol.chain.chain import Chain, Read
-from protocol.chain.contracts import Call, Game, encoded, terms_values
+from protocol.chain.contracts import Game, encoded, terms_values
 from protocol.chain.disputes import (
     BlockRevealed,
     Challenged,
@@ -25,6 +25,7 @@ from protocol.chain.disputes import (
     StepOpened,
 )
 from protocol.chain.errors import WrongChain
+from protocol.chain.flights import Flight
 from protocol.chain.game_reverts import HasNotFallen, NotLive, WrongBond, WrongTurn
 from protocol.chain.history import History
 from protocol.chain.state import Credit
@@ -232,9 +233,9 @@ def test_together__one_is_copied_just_before__the_others_are_made_unless_every_o
     assert len(moves) == 3
     real = provider._broadcast
 
-    def behind(call: Call, flight: Any) -> None:
+    def behind(flight: Flight) -> None:
         world.send(STRANGER, moves[1])
-        real(call, flight)
+        real(flight)
 
     monkeypatch.setattr(provider, "_broadcast", behind)
     call = game.together(moves, every=every)

@@ -9,8 +9,8 @@ import pytest
 
 from protocol.chain.deployment import checksum
 from protocol.chain.errors import NodeRefused
+from protocol.chain.flights import Outcome, Result
 from protocol.chain.reverts import TooLate, WrongStatus
-from protocol.chain.transactions import Outcome, Result
 from protocol.spec.job import task_hash
 from tests.chain.sending import SECONDS, in_thread, pool, sender
 from tests.chain.world import PROVIDER, RIVAL, World

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from protocol.chain.contracts import Call
-from protocol.chain.errors import ChainError, NodeRefused
+from protocol.chain.errors import ChainError, NodeRefused, TransactionPending
+from protocol.chain.flights import Flight, Quote, Result
 from protocol.chain.reverts import ERC20InsufficientBalance, TooEarly, WrongStatus
-from protocol.chain.transactions import Quote, Result
 from protocol.spec.job import task_hash
 from tests.chain.sending import SECONDS, in_thread, nonce, pool, sender
 from tests.chain.world import KEEPER, RIVAL, World
@@ -104,6 +106,78 @@ def test_send_all__what_is_allowed_in_the_next_block_at_first__is_sent(fresh_wor
         sender(world).simulate(call, "latest")
     (outcome,) = sender(world).send_all([call])
     assert getattr(outcome, "result", None) is Result.MINED
+
+
+def test_launch__calls_are_on_their_way__does_not_wait_and_what_is_sent_next_does(
+    fresh_world: World,
+) -> None:
+    world = fresh_world
+    world.rpc("evm_setAutomine", False)
+    token, made = world.chain.contracts.token, sender(world)
+    before = nonce(world, KEEPER)
+    batch = made.launch([token.mint(world.address(KEEPER), 10**k) for k in range(2)])
+    assert not made.look_after(batch)
+    with pytest.raises(ValueError, match="2 of 2 calls are still on their way"):
+        batch.outcomes()
+    thread, results = in_thread(partial(made.send, token.mint(world.address(KEEPER), 100)))
+    pool(world, 2)
+    thread.join(0.5)
+    assert thread.is_alive(), "it takes nobody's place"
+    world.rpc("evm_mine")
+    pool(world, 1)
+    world.rpc("evm_mine")
+    thread.join(SECONDS)
+    assert getattr(results[0], "result", None) is Result.MINED
+    assert batch.over, "and knows how they ended"
+    assert [getattr(one, "result", None) for one in batch.outcomes()] == [Result.MINED] * 2
+    assert made.look_after(batch)
+    assert nonce(world, KEEPER) == before + 3
+
+
+def test_look_after__not_mined_for_long__takes_its_place_at_higher_fees(
+    fresh_world: World,
+) -> None:
+    world = fresh_world
+    world.rpc("evm_setAutomine", False)
+    token = world.chain.contracts.token
+    made = sender(world, bump_seconds=0.01)
+    batch = made.launch([token.mint(world.address(KEEPER), 1)])
+    (flight,) = batch.ends
+    assert isinstance(flight, Flight)
+    first = flight.fees.most
+    threading.Event().wait(0.02)
+    assert not made.look_after(batch)
+    assert len(flight.sent) == 2
+    assert flight.fees.most > first
+    world.rpc("evm_mine")
+    assert made.look_after(batch, waits=True)
+    (outcome,) = batch.outcomes()
+    assert not isinstance(outcome, ChainError)
+    assert outcome.tx == flight.sent[-1][0]
+
+
+def test_look_after__never_mined__ends_and_what_is_sent_next_takes_its_place(
+    fresh_world: World,
+) -> None:
+    world = fresh_world
+    world.rpc("evm_setAutomine", False)
+    token = world.chain.contracts.token
+    made = sender(world, bump_seconds=0.05, give_up_seconds=0.1)
+    batch = made.launch([token.mint(world.address(KEEPER), 1)])
+    with pytest.raises(TransactionPending):
+        made.look_after(batch, waits=True)
+    (flight,) = batch.ends
+    assert isinstance(flight, Flight)
+    made._config = replace(made._config, give_up_seconds=SECONDS)
+    thread, results = in_thread(partial(made.send, token.mint(world.address(KEEPER), 2)))
+    while world.rpc("eth_getTransactionByHash", "0x" + flight.sent[-1][0].hex()) is not None:
+        assert thread.is_alive()
+        threading.Event().wait(0.02)
+    world.rpc("evm_mine")
+    thread.join(SECONDS)
+    assert getattr(results[0], "result", None) is Result.MINED
+    assert nonce(world, KEEPER) == 1
+    assert world.chain.balances(world.address(KEEPER), world.chain.snapshot()).token == 2
 
 
 def test_mined_within__chain_that_mines_on_demand__is_what_my_calls_took(

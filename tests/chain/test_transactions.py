@@ -20,13 +20,14 @@ from protocol.chain.errors import (
     WalletError,
 )
 from protocol.chain.fees import Fees
+from protocol.chain.flights import Quote, Result
 from protocol.chain.reverts import (
     AlreadyPosted,
     ERC20InsufficientBalance,
     NotRegistered,
     WrongStatus,
 )
-from protocol.chain.transactions import Quote, Result, Sender, require_wallet
+from protocol.chain.transactions import Sender, require_wallet
 from protocol.chain.wallet import Wallet
 from protocol.spec.job import JobStatus, bounty_of, task_hash
 from tests.chain.sending import SECONDS, in_thread, nonce, pool, sender

@@ -12,7 +12,8 @@ from typing import Any
 from protocol.chain.chain import Chain
 from protocol.chain.config import ChainConfig
 from protocol.chain.deployment import Deployment
-from protocol.chain.transactions import Outcome, Sender
+from protocol.chain.flights import Outcome
+from protocol.chain.transactions import Sender
 from protocol.chain.wallet import KeyKind, KeySource, Wallet
 from protocol.spec.job import (
     Deal,

@@ -21,7 +21,8 @@ from keepers.config import KeeperConfig
 from keepers.timekeeper import GAS, Kind, Policy, Timekeeper, check, serve
 from protocol.chain.chain import Chain
 from protocol.chain.errors import WrongChain
-from protocol.chain.transactions import Quote, Sender
+from protocol.chain.flights import Quote
+from protocol.chain.transactions import Sender
 from protocol.spec.job import JobStatus, late_split, lock_of
 from scripts import config, evm, tools
 from tests.chain.world import CLIENT, KEEPER, PROVIDER, RIVAL, STRANGER, TOKEN, World, open_world

@@ -16,6 +16,7 @@ from keepers.watchtower import Watchtower
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call, Game, proofs_in
 from protocol.chain.disputes import Dispute
+from protocol.chain.flights import Flight
 from protocol.chain.transactions import Sender, require_wallet
 from protocol.spec.dispute import Outcome, Wait
 from protocol.spec.job import Fault
@@ -84,7 +85,7 @@ def plot(
         for _ in range(late):
             sender.send(game.challenge(record.terms, claim, native))
         # The liar closes none of its friends.
-        party.agent.defence._close = lambda action: False  # type: ignore[method-assign]
+        party.agent.defence._closings = lambda closings, but: []  # type: ignore[method-assign]
         numbered = [(claim, n + 1) for n in range(late + 1)]
         for _ in range(6):
             tower.cycle()  # computes, challenges although somebody did, and moves
@@ -120,11 +121,11 @@ class Watched(Sender):
     act: Callable[[], Any]
     proofs = 0
 
-    def _broadcast(self, call: Call, flight: Any) -> None:
-        if proofs_in(call.data):
+    def _broadcast(self, flight: Flight) -> None:
+        if proofs_in(flight.call.data):
             self.proofs += 1
             self.act()
-        super()._broadcast(call, flight)
+        super()._broadcast(flight)
 
 
 def test_cycle__another_closes_one_of_them_just_before__the_proof_goes_all_the_same(

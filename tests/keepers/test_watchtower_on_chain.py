@@ -22,9 +22,9 @@ from protocol.chain.book import JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call
 from protocol.chain.errors import ChainError
+from protocol.chain.flights import Outcome as Sent
 from protocol.chain.game_reverts import NotHere, NothingToReveal, WrongNode, WrongTurn
 from protocol.chain.refusal import Reverted
-from protocol.chain.transactions import Outcome as Sent
 from protocol.chain.transactions import Sender, require_wallet
 from protocol.spec import examples, interpreter
 from protocol.spec.answers import Part
@@ -297,7 +297,7 @@ class Hurried(Sender):
         self._hurry(call)
         return super().send(call, **options)
 
-    def send_all(self, calls: Sequence[Call]) -> list[Sent | ChainError]:
+    def send_all(self, calls: Sequence[Call]) -> Sequence[Sent | ChainError]:
         for call in calls:
             self._hurry(call)
         return super().send_all(calls)

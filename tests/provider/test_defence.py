@@ -8,27 +8,22 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import Mock
 
+import pytest
+
 from protocol.chain.book import Book, JobRecord, Place
 from protocol.chain.demands import DemandRecord
+from protocol.chain.errors import NodeRefused, NodeUnavailable, TransactionPending
+from protocol.chain.flights import Batch, Result
 from protocol.chain.game_reverts import WrongNode
 from protocol.chain.refusal import Reverted
 from protocol.chain.seats import MOST_CLOSED, Seat
 from protocol.chain.state import Snapshot
-from protocol.chain.transactions import Result
 from protocol.spec.answers import Part
 from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.job import JobStatus
 from protocol.spec.strategy import Move, Reveal
-from provider.defence import (
-    MOST_MOVES,
-    Action,
-    Answer,
-    Ask,
-    Close,
-    Defence,
-    Supply,
-    decide,
-)
+from provider.defence import Action, Answer, Ask, Close, Defence, Supply, decide
+from provider.dispatch import MOST_CALLS, MOST_MOVES
 from provider.progress import Glance
 from tests.keepers.test_decide import record
 
@@ -116,6 +111,7 @@ class Truth:
 
     def answer(self, x: Challenge) -> list[Move]:
         assert self.ready(x)
+        self.desk.now += self.desk.thinking
         if x.step == BAD:
             raise LookupError("a defect")
         return [Reveal((x.step.to_bytes(32, "big"),))]
@@ -127,7 +123,8 @@ BAD = 666
 class Desk:
     """A defence whose computations are logged; ``meanwhile`` happens in the middle of the next.
 
-    Calls take ``block`` seconds, having the data of a claim at hand ``holding``.  A challenge of
+    Calls take ``block`` seconds, having the data of a claim at hand ``holding``, an answer
+    ``thinking``.  A challenge of
     ``hasty`` moves on just before the call with a move of it, in our face; of ``gone`` it has moved
     on since we looked.
     """
@@ -141,9 +138,10 @@ class Desk:
         self.meanwhile: list[Callable[[], object]] = []
         self.hasty: set[int] = set()
         self.gone: set[int] = set()
-        self.now = self.holding = 0.0
+        self.now = self.holding = self.thinking = self.mined = 0.0
         self.block = block
         self.asks: dict[int, Ask] = {}
+        self.away: list[int] = []
         chain, self.sender = Mock(), Mock()
         chain.contracts.game.move.side_effect = lambda claim, number, terms, move: number
         chain.contracts.game.together.side_effect = lambda numbers, every: Mock(
@@ -152,7 +150,8 @@ class Desk:
         chain.contracts.court.answer.side_effect = lambda terms, claim, part, item, index, proof: (
             Mock(numbers=[item], what="answer")
         )
-        self.sender.send_all.side_effect = self.send_all
+        self.sender.launch.side_effect = self.launch
+        self.sender.look_after.side_effect = self.look_after
         self.sender.simulate.side_effect = self.simulate
         self.defence = Defence(
             chain, self.sender, self.build, self.hold, self.said.append, clock=lambda: self.now
@@ -180,25 +179,36 @@ class Desk:
         if self.gone & set(call.numbers):
             raise WrongNode("play", {})
 
-    def send_all(self, calls: Sequence[Any]) -> list[Any]:
+    def launch(self, calls: Sequence[Any]) -> Batch:
+        """What is not refused is mined a block later, or after a wait for it."""
+        assert self.now >= self.mined, "nothing is on its way"
         ends: list[Any] = []
-        before = len(self.calls)
         for call in calls:
             try:
                 ends.append(self.send(call))
             except Reverted as refusal:
                 ends.append(refusal)
-        self.now += self.block if len(self.calls) > before else 0.0
-        return ends
+        sent = any(not isinstance(end, Reverted) for end in ends)
+        self.mined = self.now + (self.block if sent else 0.0)
+        return Batch(ends, self.mined)
+
+    def look_after(self, batch: Batch, waits: bool) -> bool:
+        if waits:
+            self.now = max(self.now, batch.deadline)
+        if self.now < batch.deadline:
+            return False
+        for number in self.away:
+            self.seats.pop(number, None)
+            self.asks.pop(number, None)
+        self.away = []
+        return True
 
     def send(self, call: Any) -> Any:
         self.simulate(call)
         self.calls.append(len(call.numbers))
         made = [n for n in call.numbers if n not in self.hasty]
         self.sent.append(made)
-        for number in call.numbers:
-            self.seats.pop(number, None)
-            self.asks.pop(number, None)
+        self.away += call.numbers
         return Mock(result=Result.MINED, logs=[{}] * len(made), gas=1)
 
     def ask(self, number: int, claim: bytes, step: int = 0, wait: Wait = Wait.REVEAL) -> None:
@@ -212,9 +222,12 @@ class Desk:
         self.asks[number] = Ask(replace(JOB, job=claim), claim, asked)
 
     def stand(self) -> None:
-        at = Mock(next_timestamp=NOW)
-        while self.defence.cycle(at, Mock()):
+        while self.defence.cycle(Mock(next_timestamp=NOW), Mock()):
             pass
+
+    def glance(self) -> None:
+        """As in the middle of a run."""
+        self.defence.cycle(Mock(next_timestamp=NOW), Mock(), waits=False)
 
 
 def test_cycle__many_challenges_of_a_claim__are_computed_once_and_sent_in_bounded_calls() -> None:
@@ -363,6 +376,95 @@ def test_cycle__data_of_a_claim_takes_long__is_shown_before_the_next_is_looked_f
         desk.demand(number, bytes([number]) * 32)
     desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
     assert (desk.sent, desk.now) == ([[1]], 32.0)
+
+
+def test_cycle__answers_that_take_long__go_out_before_all_are_put_together() -> None:
+    desk = Desk(block=1.0)
+    for number in range(1, 101):
+        desk.ask(number, HERE)
+    desk.thinking = 0.5
+    desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+    assert desk.sent == [[1, 2, 3, 4]]
+    desk.stand()
+    assert [n for numbers in desk.sent for n in numbers] == list(range(1, 101))
+
+
+def test_glance__answers_wait_for_their_block__the_computation_goes_on() -> None:
+    """Each question is answered once, though it stands until the answer is mined."""
+    desk = Desk(block=12.0)
+    desk.ask(1, HERE)
+    desk.stand()
+    glance = Glance(threading.Event(), desk.glance, lambda: desk.now)
+    numbers = iter(range(1000, 9999))
+
+    def computing() -> None:
+        for _ in range(120):
+            desk.now += 0.5
+            desk.ask(next(numbers), HERE)
+            glance(0, None)
+
+    desk.meanwhile = [computing]
+    desk.ask(2, HERE, step=1)
+    began = desk.now
+    desk.stand()
+    assert desk.log[-1][0] == "answers done"
+    assert desk.now - began <= 60 + 3 * 12, "the last question has its block, and it the next"
+    answered = [n for numbers in desk.sent for n in numbers]
+    assert len(answered) == 122
+    assert len(set(answered)) == 122
+    assert not desk.seats
+
+
+def test_glance__more_than_fits_on_its_way__follows_when_that_is_mined() -> None:
+    desk = Desk(block=12.0)
+    for number in range(1, MOST_CALLS * MOST_MOVES + 101):
+        desk.ask(number, HERE)
+    desk.defence.truths.of(HERE, lambda: desk.build(replace(JOB, job=HERE)))
+    desk.glance()
+    desk.glance()
+    assert desk.calls == [MOST_MOVES] * MOST_CALLS
+    desk.now += 12.0
+    desk.glance()
+    assert desk.calls == [MOST_MOVES] * (MOST_CALLS + 1) + [36]
+    assert len(desk.seats) == 100
+    desk.now += 12.0
+    desk.glance()
+    assert not desk.seats
+
+
+def test_cycle__answers_are_not_mined_in_time__are_made_again() -> None:
+    desk = Desk()
+    desk.ask(1, HERE)
+    desk.sender.look_after.side_effect = TransactionPending("not mined after 300 s")
+    with pytest.raises(TransactionPending):
+        desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+    desk.sender.look_after.side_effect = desk.look_after
+    desk.stand()
+    assert desk.sent == [[1], [1]]
+
+
+def test_cycle__node_is_away_while_answers_are__they_are_not_made_twice() -> None:
+    desk = Desk()
+    desk.ask(1, HERE)
+    desk.sender.look_after.side_effect = NodeUnavailable("gone")
+    for _ in range(2):
+        with pytest.raises(NodeUnavailable):
+            desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+    desk.sender.look_after.side_effect = desk.look_after
+    desk.stand()
+    assert desk.sent == [[1]]
+
+
+def test_cycle__node_takes_nothing__says_so_and_tries_again() -> None:
+    desk = Desk()
+    desk.ask(1, HERE)
+    desk.sender.launch.side_effect = NodeRefused("no nonce", None)
+    desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+    assert not desk.defence.cycle(Mock(next_timestamp=NOW), Mock()), "and looks again in a while"
+    assert "not defended: no nonce" in desk.said[-1]
+    desk.sender.launch.side_effect = desk.launch
+    desk.stand()
+    assert desk.sent == [[1]]
 
 
 def test_glance__cheap_questions_without_end__a_computation_takes_at_most_twice_as_long() -> None:

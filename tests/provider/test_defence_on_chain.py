@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -16,7 +15,8 @@ import pytest
 from protocol.chain.book import JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call
-from protocol.chain.transactions import Sender, _Flight
+from protocol.chain.flights import Flight
+from protocol.chain.transactions import Sender
 from protocol.spec.answers import Answer, Answerer, Part
 from protocol.spec.dispute import Challenge, Outcome, Wait
 from protocol.spec.strategy import answer as answer_to
@@ -54,19 +54,20 @@ class Beset(Sender):
     before: Callable[[Call], object]
     answers = 0
 
-    def _broadcast(self, call: Call, flight: Any) -> None:
+    def _broadcast(self, flight: Flight) -> None:
+        call = flight.call
         if call.to == self.chain.contracts.court.address:
             self.answers += 1
             if self.answers == 3:
                 self.before(call)
-        super()._broadcast(call, flight)
+        super()._broadcast(flight)
 
 
 @contextmanager
 def beset(agent: Agent, before: Callable[[Call], object]) -> Iterator[Beset]:
     made = Beset(agent.chain, agent.sender.wallet)
     made.before = before
-    agent.defence.sender = made
+    agent.defence.dispatch.sender = made
     yield made
 
 
@@ -281,8 +282,7 @@ def test_cycle__copy_of_the_answer_is_pending_and_taken_back__answers_all_the_sa
         rpc.call("evm_setAutomine", False)
         try:
             copied = other.quote(copy)
-            flight = _Flight(other._count("latest"), copied.gas * 2, copied.fees, 0.0)
-            other._broadcast(copy, flight)
+            flight = other._started(copy, other._count("latest"), copied)
             with ThreadPoolExecutor() as pool:
                 cycle = pool.submit(agent.cycle)
                 until(lambda: agent.sender._count("pending") > agent.sender._count("latest"), cycle)

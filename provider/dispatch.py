@@ -1,0 +1,188 @@
+"""Answers of a provider on their way to the chain, many together.
+
+Those of one transaction are all mined but for what is refused; what could not be sent, or fails as
+a whole, is sent once more in parts.  Whoever sends in the middle of other work does not wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from protocol.chain.book import JobRecord
+from protocol.chain.chain import Chain
+from protocol.chain.contracts import Call, short
+from protocol.chain.court_reverts import NotOpen
+from protocol.chain.errors import ChainError, TransactionPending
+from protocol.chain.flights import Batch, Outcome, Result
+from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
+from protocol.chain.refusal import Reverted
+from protocol.chain.reverts import WrongClaim
+from protocol.chain.transactions import ALONE, Sender
+from protocol.spec.strategy import Move
+
+MOST_MOVES: Final = 64
+"""Moves in one transaction: below eight million gas and 96 KiB."""
+
+MOST_CALLS: Final = 8
+"""Calls on their way at once: they fill some blocks."""
+
+Key = tuple[bytes, int]
+"""Claim, and number of a challenge; a demand's number counts below zero."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is owed to one challenge; each move tells one event."""
+
+    job: JobRecord
+    claim: bytes
+    number: int
+    moves: tuple[Move, ...]
+
+    @property
+    def key(self) -> Key:
+        """Of the challenge."""
+        return self.claim, self.number
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What one transaction brings: replies to challenges, the answer to one demand, or the end of
+    challenges that ran out."""
+
+    job: JobRecord
+    claim: bytes
+    call: Call
+    keys: frozenset[Key]
+    replies: tuple[Reply, ...] = ()
+
+    @property
+    def moves(self) -> int:
+        """Events that it tells when nobody was faster."""
+        return sum(len(r.moves) for r in self.replies) or 1
+
+
+class Dispatch:
+    """Sends parcels of one provider.  ``say`` gets a line for each that was mined, ``once`` one
+    about a claim that may come again and again."""
+
+    def __init__(
+        self, chain: Chain, sender: Sender, say: Callable[[str], None],
+        once: Callable[[bytes, str], None],
+    ) -> None:  # fmt: skip
+        self.chain = chain
+        self.sender = sender
+        self._say = say
+        self._once = once
+        self._away: tuple[list[Parcel], Batch] | None = None
+        self._aside: list[Parcel] = []
+
+    @property
+    def away(self) -> bool:
+        """Whether something is on its way: nothing more is sent until it has ended."""
+        return self._away is not None
+
+    @property
+    def put_aside(self) -> set[Key]:
+        """What the next parcels that are sent bring along."""
+        return {key for parcel in self._aside for key in parcel.keys}
+
+    def parcels(self, replies: Iterable[Reply]) -> list[Parcel]:
+        """So many replies in each as a transaction holds, in their order."""
+        batches: list[list[Reply]] = []
+        for reply in replies:
+            size = sum(len(r.moves) for r in batches[-1]) if batches else MOST_MOVES
+            if size + len(reply.moves) > MOST_MOVES:
+                batches.append([])
+            batches[-1].append(reply)
+        return [self._parcel(batch) for batch in batches]
+
+    def _parcel(self, replies: list[Reply]) -> Parcel:
+        game = self.chain.contracts.game
+        call = game.together(
+            [game.move(r.claim, r.number, r.job.terms, m) for r in replies for m in r.moves],
+            every=False,
+        )
+        keys = frozenset(r.key for r in replies)
+        return Parcel(replies[0].job, replies[0].claim, call, keys, tuple(replies))
+
+    def send(self, parcels: list[Parcel], waits: bool) -> set[Key]:
+        """Send what was put aside, then ``parcels``, but for moves that are refused: somebody was
+        faster, or the challenge has moved on.  What was mined; what finds no room on its way is put
+        aside.
+
+        Raises as ``Sender.launch``, but for what concerns single calls.
+        """
+        mined = set[Key]()
+        self._aside += parcels
+        while self._aside and not self.away:
+            now, self._aside = self._aside[:MOST_CALLS], self._aside[MOST_CALLS:]
+            try:
+                self._away = now, self.sender.launch([parcel.call for parcel in now])
+            except ALONE as error:
+                # The node counts no nonce: what is still owed is made again.
+                self._aside = []
+                self._failed(now[0], "not defended", error)
+            mined |= self.landed(waits)
+        return mined
+
+    def landed(self, waits: bool) -> set[Key]:
+        """What was mined since it was sent; what has to be sent once more is put aside.
+
+        Raises as ``Sender.look_after``; TransactionPending once for each sending.
+        """
+        if self._away is None:
+            return set()
+        parcels, batch = self._away
+        try:
+            if not self.sender.look_after(batch, waits=waits):
+                return set()
+        except TransactionPending:
+            self._away = None  # what is still owed is made again
+            raise
+        self._away = None
+        mined, again = set[Key](), list[Parcel]()
+        for parcel, end in zip(parcels, batch.outcomes(), strict=True):
+            if isinstance(end, ChainError):
+                again += self._refused(parcel, end)
+            elif end.result is Result.MINED:
+                self._mined(parcel, end)
+                mined |= parcel.keys
+        self._aside = again + self._aside
+        return mined
+
+    def _mined(self, parcel: Parcel, end: Outcome) -> None:
+        made, moves = len(end.logs), parcel.moves
+        faster = f", {made} of {moves} moves: others were faster" * (made < moves)
+        what = parcel.call.what + faster
+        self._say(f"job {short(parcel.job.job)} defended: {what}, {end.gas} gas")
+
+    def _failed(self, parcel: Parcel, how: str, error: ChainError) -> None:
+        self._once(parcel.claim, f"job {short(parcel.job.job)} {how}: {error}")
+
+    def _refused(self, parcel: Parcel, refusal: ChainError) -> list[Parcel]:
+        """What is still to be sent of a parcel that was not mined."""
+        replies = list(parcel.replies)
+        if len(replies) < 2:
+            if not (isinstance(refusal, Reverted) and _done(refusal)):
+                self._failed(parcel, "not answered", refusal)
+            return []
+        stand = [r for r in replies if self._stands(r)]
+        if len(stand) < len(replies):
+            return [self._parcel(stand)] if stand else []
+        half = len(replies) // 2
+        return [self._parcel(replies[:half]), self._parcel(replies[half:])]
+
+    def _stands(self, reply: Reply) -> bool:
+        try:
+            self.sender.simulate(self._parcel([reply]).call, "latest")
+        except Reverted:
+            return False
+        return True
+
+
+def _done(refusal: Reverted) -> bool:
+    """Somebody else made the move, or the claim ended: nothing is left to do."""
+    return isinstance(refusal, WrongTurn | NotLive | HasFallen | NotOpen | WrongClaim)
