@@ -57,6 +57,10 @@ come leaves the time of others' windows to them.  What came stays at the node.""
 HOPELESS: Final = 4
 """Clocks that a run is estimated to take before it is not begun: an estimate may be as wrong."""
 
+BELIEVED: Final = 10
+"""What a run took is believed for so many times as long, then measured anew: the machine may have
+been busy.  Runs in vain take a tenth of its time at most."""
+
 READ_BYTES: Final = 500_000
 """Bytes of a program that are decoded, hashed, judged and compiled in a second, at least."""
 
@@ -120,13 +124,14 @@ class Judge:
         self._truths = Truths()
         self._verdicts: dict[bytes, Verdict] = {}
         self._took: dict[bytes, float] = {}
+        self._measured: dict[bytes, float] = {}
         self._tries: dict[bytes, int] = {}
         self._elsewhere = 0.0
         config.directory.mkdir(parents=True, exist_ok=True)
         for claim, verdict, took in _kept(config.directory):
             self._verdicts[claim] = verdict
             if took:
-                self._took[claim] = took
+                self._measure(claim, took)
 
     @property
     def verdicts(self) -> Mapping[bytes, Verdict]:
@@ -143,6 +148,7 @@ class Judge:
             self.forget(claim)
         self._truths.keep_only(claims)
         self._took = {claim: took for claim, took in self._took.items() if claim in claims}
+        self._measured = {claim: when for claim, when in self._measured.items() if claim in claims}
         self._tries = {claim: tries for claim, tries in self._tries.items() if claim in claims}
 
     def check(self, record: JobRecord, claim: bytes) -> Verdict:
@@ -198,7 +204,7 @@ class Judge:
         deals = [record.terms.deal, *(seat.job.terms.deal for seat in live)]
         clock = min(map(clock_of, deals))
         others = {seat.claim for seat in live} - {claim}
-        if claim in self._took:
+        if self._believed(claim):
             self._fits(record, claim, others, clock)
         with self._computing(record):
             truth = self._truths.of(claim, lambda: self._truth(record, claim))
@@ -206,6 +212,16 @@ class Judge:
             self._keep(claim, Verdict.RIGHT)
             raise Uncertain(f"job {short(record.job)}: its trace has the committed result")
         self._fits(record, claim, others, clock)
+
+    def _measure(self, claim: bytes, took: float) -> None:
+        self._took[claim], self._measured[claim] = took, self._clock()
+
+    def _believed(self, claim: bytes) -> float:
+        """Seconds that a run of the claim took, 0.0 where that has to be measured."""
+        took = self._took.get(claim, 0.0)
+        if not took or self._clock() > self._measured[claim] + BELIEVED * took:
+            return 0.0
+        return took
 
     def _fits(self, record: JobRecord, claim: bytes, others: Set[bytes], clock: int) -> None:
         seconds = self._took[claim] + sum(self._took.get(other, 0.0) for other in others)
@@ -219,7 +235,7 @@ class Judge:
 
     def _affordable(self, record: JobRecord, claim: bytes) -> None:
         """Raises Uncertain where a run is known to take too long for a challenge to follow."""
-        took, clock = self._took.get(claim, 0.0), clock_of(record.terms.deal)
+        took, clock = self._believed(claim), clock_of(record.terms.deal)
         if 2 * took > clock:
             raise Uncertain(
                 f"job {short(record.job)} is not computed: that takes more than {took:.0f} s here, "
@@ -235,7 +251,8 @@ class Judge:
             self._progress(done, total)
             took = self._clock() - self._elsewhere - began
             if 2 * took > clock_of(record.terms.deal):
-                self._took[claim], self._engine = took, None
+                self._engine = None
+                self._measure(claim, took)
                 self._affordable(record, claim)
 
         return progress
@@ -267,7 +284,7 @@ class Judge:
             engine, data.constants, data.inputs, seed=record.terms.task.seed, steps=data.steps,
             progress=self._progress, again=self._heed, directory=c.directory,
         )  # fmt: skip
-        self._took[claim] = self._clock() - self._elsewhere - began
+        self._measure(claim, self._clock() - self._elsewhere - began)
         if claim in self._verdicts:
             self._keep(claim, self._verdicts[claim])
         return truth

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from keepers.judge import READ_BYTES, Judge, JudgeConfig, Machine, Uncertain, Verdict
+from keepers.judge import BELIEVED, READ_BYTES, Judge, JudgeConfig, Machine, Uncertain, Verdict
 from protocol.chain.book import JobRecord
 from protocol.chain.seats import Seat
 from protocol.spec import examples
@@ -162,7 +162,10 @@ def test_check__more_work_than_a_challenge_could_follow__is_not_begun_or_given_u
         with pytest.raises(Uncertain, match="is not computed: that takes more than"):
             judge.check(job(1), claim_of(1))
         assert len(fetched.asked) == 1 + tries
-    assert not judge.verdicts
+    now[0] += BELIEVED * clock
+    judge.stopped = lambda: False
+    judge.check(job(1), claim_of(1))
+    assert len(fetched.asked) == 3, "the machine may have been busy"
 
 
 def test_check__memory__is_enough_or_the_job_waits(tmp_path: Path, fetched: Fetched) -> None:
@@ -213,6 +216,33 @@ def test_prepare__traces_of_live_disputes_and_this__fit_the_shortest_clock_toget
     assert len(fetched.asked) == builds + 1, "it is not built again only to be refused"
     judge.prepare(wrong(99, judge), claim_of(99), live[1:])
     assert judge.ready(claim_of(99)), "room again"
+
+
+def test_prepare__machine_was_busy__the_trace_is_measured_anew(
+    tmp_path: Path, fetched: Fetched
+) -> None:
+    now = [0.0]
+    clock = clock_of(job(1).terms.deal)
+    took = [clock / 1.5, clock / 3]
+
+    def working() -> None:
+        now[0] += took.pop(0)
+
+    fetched.before = working
+    judge, record = judge_in(tmp_path, lambda: now[0]), job(1)
+    judge._keep(claim_of(1), Verdict.WRONG)
+    with pytest.raises(Uncertain, match="is wrong and not challenged"):
+        judge.prepare(record, claim_of(1))
+    now[0] += 0.9 * BELIEVED * clock / 1.5
+    # A new life knows how long it took, not when.
+    for again in (judge, judge_in(tmp_path, lambda: now[0])):
+        with pytest.raises(Uncertain, match="is wrong and not challenged"):
+            again.prepare(record, claim_of(1))
+        assert len(fetched.asked) == 1, "it is believed"
+    now[0] += 0.2 * BELIEVED * clock / 1.5
+    judge.prepare(record, claim_of(1))
+    assert len(fetched.asked) == 2
+    assert judge.ready(claim_of(1))
 
 
 def test_attack__a_bond_is_at_stake__nothing_is_put_off(tmp_path: Path, fetched: Fetched) -> None:
