@@ -6,6 +6,7 @@ import io
 import logging
 import operator
 import os
+import traceback
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -66,7 +67,7 @@ class Imported:
 def _quiet() -> Iterator[None]:
     """PyTorch's exporter warns about its own internals, and logs what it then raises."""
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -133,7 +134,20 @@ def _export_module(module: torch.nn.Module, example: Sequence[Any] | None) -> Ex
             if "data-dependent" in line
             else ""
         )
-        raise CompileError(f"torch.export cannot trace the module: {line}{advice}") from error
+        raise CompileError(
+            f"{_raised_at(error)}torch.export cannot trace the module: {line}{advice}"
+        ) from error
+
+
+def _raised_at(error: BaseException) -> str:
+    """The innermost place of the module's own source that an error passed, as ``_where`` gives it,
+    before a colon; nothing where only PyTorch was at work."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not f.filename.startswith((_TORCH, __file__, "<"))]
+    if not own:
+        return ""
+    at = own[-1]
+    return f'File "{at.filename}", line {at.lineno}, in {at.name}: {at.line}: '
 
 
 def _argument(value: Any) -> Any:

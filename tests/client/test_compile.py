@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -220,6 +221,23 @@ def test_compile__missing_or_broken_pt2__one_clear_line(module: Model, tmp_path:
 def test_compile__error_in_the_module__one_clear_line() -> None:
     message = _refusal(lambda x: x.no_such_method(), X)
     assert "no_such_method" in message
+
+
+def test_compile__error_in_the_module__names_its_line_and_nothing_else_is_printed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def mismatched(x: Tensor) -> Tensor:
+        wider = torch.zeros(4, 9)
+        return x + wider  # here
+
+    line = next(n for n, text in enumerate(inspect.getsourcelines(mismatched)[0]) if "here" in text)
+    at = mismatched.__code__.co_firstlineno + line
+    message = _refusal(mismatched, X)
+    assert message.startswith(f'File "{__file__}", line {at}, in mismatched: return x + wider')
+    assert "torch.export cannot trace the module: " in message
+    assert capfd.readouterr().err == ""
+    with pytest.raises(CompileError, match="^torch.export cannot trace the module: "):
+        client.compile(torch.nn.Linear(9, 2).eval(), (X,))
 
 
 def test_compile__unused_input__kept_in_place() -> None:
