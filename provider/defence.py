@@ -174,6 +174,7 @@ class Defence:
         self._holdings: dict[bytes, Answerer] = {}
         self._fetching: set[bytes] = set()
         self._rests: dict[Matter, float] = {}
+        self._ahead = False
         self._opening = False
         self._busy = False
         self._last: dict[bytes, str] = {}
@@ -229,6 +230,7 @@ class Defence:
         def send(*parts: Callable[[Set[Key]], list[Parcel]]) -> None:
             sent.update(self.dispatch.landed(waits))
             if not self.dispatch.away:
+                self._ahead = False
                 but = sent | self.dispatch.put_aside
                 made = [parcel for part in parts for parcel in part(but)]
                 sent.update(self.dispatch.send(made, waits))
@@ -241,8 +243,9 @@ class Defence:
         if self._prepare(answers):
             done = True
             send(partial(self._replies, answers))
-        if not self.dispatch.away and self._fetch(supplies):
-            done = True
+        if not self._ahead and self._fetch(supplies):
+            # Once for each sending: what is at hand and not sent is not given up for more.
+            done, self._ahead = True, self.dispatch.away
             send(partial(self._supplied, supplies))
         return done
 

@@ -147,7 +147,8 @@ def _raised_at(error: BaseException) -> str:
     if not own:
         return ""
     at = own[-1]
-    return f'File "{at.filename}", line {at.lineno}, in {at.name}: {at.line}: '
+    text = (at.line or "").rstrip(":")
+    return f'File "{at.filename}", line {at.lineno}, in {at.name}: {text}: '
 
 
 def _argument(value: Any) -> Any:

@@ -1,0 +1,148 @@
+"""Answers on their way: how many together, and what happens in the meantime."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from unittest.mock import Mock
+
+import pytest
+
+from protocol.chain.errors import NodeRefused, NodeUnavailable, TransactionPending
+from provider.dispatch import MOST_CALLS, MOST_MOVES
+from provider.policy import MOST_HELD
+from provider.progress import Glance
+from tests.provider.desk import HERE, JOB, NOW, THERE, Desk
+
+
+def test_cycle__answers_that_take_long__go_out_before_all_are_put_together() -> None:
+    desk = Desk(block=1.0)
+    for number in range(1, 101):
+        desk.ask(number, HERE)
+    desk.thinking = 0.5
+    desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+    assert desk.sent == [[1, 2, 3, 4]]
+    desk.stand()
+    assert [n for numbers in desk.sent for n in numbers] == list(range(1, 101))
+
+
+def test_glance__answers_wait_for_their_block__the_computation_goes_on() -> None:
+    """Each question is answered once, though it stands until the answer is mined."""
+    desk = Desk(block=12.0)
+    desk.ask(1, HERE)
+    desk.stand()
+    glance = Glance(threading.Event(), desk.glance, lambda: desk.now)
+    numbers = iter(range(1000, 9999))
+
+    def computing() -> None:
+        for _ in range(120):
+            desk.now += 0.5
+            desk.ask(next(numbers), HERE)
+            glance(0, None)
+
+    desk.meanwhile = [computing]
+    desk.ask(2, HERE, step=1)
+    began = desk.now
+    desk.stand()
+    assert desk.log[-1][0] == "answers done"
+    assert desk.now - began <= 60 + 3 * 12, "the last question has its block, and it the next"
+    answered = [n for numbers in desk.sent for n in numbers]
+    assert len(answered) == 122
+    assert len(set(answered)) == 122
+    assert not desk.seats
+
+
+def test_glance__more_than_fits_on_its_way__follows_when_that_is_mined() -> None:
+    desk = Desk(block=12.0)
+    for number in range(1, MOST_CALLS * MOST_MOVES + 101):
+        desk.ask(number, HERE)
+    desk.defence.truths.of(HERE, lambda: desk.build(replace(JOB, job=HERE)))
+    desk.glance()
+    desk.glance()
+    assert desk.calls == [MOST_MOVES] * MOST_CALLS
+    desk.now += 12.0
+    desk.glance()
+    assert desk.calls == [MOST_MOVES] * (MOST_CALLS + 1) + [36]
+    assert len(desk.seats) == 100
+    desk.now += 12.0
+    desk.glance()
+    assert not desk.seats
+
+
+def test_glance__demands_for_what_is_at_hand_without_end__another_claims_data_is_had() -> None:
+    desk = Desk(block=12.0)
+    desk.demand(1, HERE)
+    desk.stand()
+    desk.demand(2, THERE)
+    for number in range(100, 120):
+        desk.demand(number, HERE)
+        desk.glance()
+        desk.now += 4.0
+    assert 2 in [n for numbers in desk.sent for n in numbers]
+
+
+def test_glance__more_claims_than_are_held__none_is_had_at_hand_in_vain() -> None:
+    desk = Desk(block=60.0)
+    for number in range(1, 2 * MOST_HELD + 1):
+        desk.demand(number, bytes([number]) * 32)
+    desk.holding = 0.1
+    for _ in range(200):
+        desk.glance()
+        desk.now += 4.0
+    assert not desk.asks
+    assert desk.held == 2 * MOST_HELD
+
+
+def test_cycle__answers_are_not_mined_in_time__are_made_again() -> None:
+    desk = Desk()
+    desk.ask(1, HERE)
+    desk.sender.look_after.side_effect = TransactionPending("not mined after 300 s")
+    with pytest.raises(TransactionPending):
+        desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+    desk.sender.look_after.side_effect = desk.look_after
+    desk.stand()
+    assert desk.sent == [[1], [1]]
+
+
+def test_cycle__node_is_away_while_answers_are__they_are_not_made_twice() -> None:
+    desk = Desk()
+    desk.ask(1, HERE)
+    desk.sender.look_after.side_effect = NodeUnavailable("gone")
+    for _ in range(2):
+        with pytest.raises(NodeUnavailable):
+            desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+    desk.sender.look_after.side_effect = desk.look_after
+    desk.stand()
+    assert desk.sent == [[1]]
+
+
+def test_cycle__node_takes_nothing__says_so_and_tries_again() -> None:
+    desk = Desk()
+    desk.ask(1, HERE)
+    desk.sender.launch.side_effect = NodeRefused("no nonce", None)
+    desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+    assert not desk.defence.cycle(Mock(next_timestamp=NOW), Mock()), "and looks again in a while"
+    assert "not defended: no nonce" in desk.said[-1]
+    desk.sender.launch.side_effect = desk.launch
+    desk.stand()
+    assert desk.sent == [[1]]
+
+
+def test_glance__cheap_questions_without_end__a_computation_takes_at_most_twice_as_long() -> None:
+    desk = Desk(block=2.0)
+    desk.ask(1, HERE)
+    desk.stand()
+    glance = Glance(threading.Event(), desk.stand, lambda: desk.now)
+    numbers = iter(range(1000, 9999))
+
+    def computing() -> None:
+        for _ in range(120):
+            desk.now += 0.5
+            desk.ask(next(numbers), HERE)
+            glance(0, None)
+
+    desk.meanwhile = [computing]
+    desk.ask(2, HERE, step=1)
+    began = desk.now
+    desk.stand()
+    assert 60 < desk.now - began <= 2 * 60 + 10
