@@ -58,8 +58,8 @@ HOPELESS: Final = 4
 """Clocks that a run is estimated to take before it is not begun: an estimate may be as wrong."""
 
 BELIEVED: Final = 10
-"""What a run took is believed for so many times as long, then measured anew: the machine may have
-been busy.  Runs in vain take a tenth of its time at most."""
+"""What a run took is believed for so many times as long, then measured anew (the machine may have
+been busy); then for twice as many, and so on: claims that nobody can challenge take little time."""
 
 READ_BYTES: Final = 500_000
 """Bytes of a program that are decoded, hashed, judged and compiled in a second, at least."""
@@ -124,7 +124,7 @@ class Judge:
         self._truths = Truths()
         self._verdicts: dict[bytes, Verdict] = {}
         self._took: dict[bytes, float] = {}
-        self._measured: dict[bytes, float] = {}
+        self._measured: dict[bytes, tuple[float, int]] = {}
         self._tries: dict[bytes, int] = {}
         self._elsewhere = 0.0
         config.directory.mkdir(parents=True, exist_ok=True)
@@ -204,27 +204,29 @@ class Judge:
         deals = [record.terms.deal, *(seat.job.terms.deal for seat in live)]
         clock = min(map(clock_of, deals))
         others = {seat.claim for seat in live} - {claim}
-        if self._believed(claim):
-            self._fits(record, claim, others, clock)
+        self._fits(record, claim, others, clock, self._believed(claim))
         with self._computing(record):
             truth = self._truths.of(claim, lambda: self._truth(record, claim))
         if truth.trace.root(Tree.OUTPUTS) == record.result_root:
             self._keep(claim, Verdict.RIGHT)
             raise Uncertain(f"job {short(record.job)}: its trace has the committed result")
-        self._fits(record, claim, others, clock)
+        self._fits(record, claim, others, clock, self._took[claim])
 
     def _measure(self, claim: bytes, took: float) -> None:
-        self._took[claim], self._measured[claim] = took, self._clock()
+        _, times = self._measured.get(claim, (0.0, 0))
+        self._took[claim], self._measured[claim] = took, (self._clock(), times + 1)
 
     def _believed(self, claim: bytes) -> float:
         """Seconds that a run of the claim took, 0.0 where that has to be measured."""
-        took = self._took.get(claim, 0.0)
-        if not took or self._clock() > self._measured[claim] + BELIEVED * took:
+        if claim not in self._took:
             return 0.0
-        return took
+        took, (when, times) = self._took[claim], self._measured[claim]
+        return took if self._clock() <= when + BELIEVED * took * 2 ** min(times - 1, 20) else 0.0
 
-    def _fits(self, record: JobRecord, claim: bytes, others: Set[bytes], clock: int) -> None:
-        seconds = self._took[claim] + sum(self._took.get(other, 0.0) for other in others)
+    def _fits(
+        self, record: JobRecord, claim: bytes, others: Set[bytes], clock: int, took: float
+    ) -> None:
+        seconds = took + sum(self._took.get(other, 0.0) for other in others)
         if 2 * seconds > clock:
             self._truths.forget(claim)
             raise Uncertain(

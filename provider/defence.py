@@ -25,34 +25,17 @@ from protocol.chain.book import Book, JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import short
 from protocol.chain.demands import DemandRecord
-from protocol.chain.errors import (
-    GasTooHigh,
-    NodeRefused,
-    TransactionFailed,
-)
-from protocol.chain.refusal import Reverted
 from protocol.chain.seats import MOST_CLOSED, Seat
 from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Sender
 from protocol.spec.answers import Answerer
 from protocol.spec.dispute import Outcome as Ended
 from protocol.spec.dispute import Wait
-from protocol.spec.errors import LimitExceeded, ProgramError, TensorMismatch
 from protocol.spec.strategy import OpenStep
-from protocol.storage.errors import StorageError
-from provider.dispatch import Dispatch, Key, Parcel, Reply
+from provider.dispatch import FAILURES, Dispatch, Key, Parcel, Reply
 from provider.engine.claims import Truth, Truths
-from provider.engine.errors import EngineError
 from provider.policy import MOST_HELD, MOST_SUPPLIES
 from provider.progress import GLANCE_SECONDS
-
-FAILURES: Final = (
-    Reverted, TransactionFailed, NodeRefused, GasTooHigh, StorageError, EngineError, ProgramError,
-    TensorMismatch, LimitExceeded, ArithmeticError, LookupError, MemoryError, OSError, RuntimeError,
-    TypeError, ValueError,
-)  # fmt: skip
-"""What goes wrong with one claim and does not stop the others: it is tried again at a later cycle.
-torch reports a lack of memory as a RuntimeError."""
 
 RESTS: Final = 3
 """What failed is left alone so many times as long as it took: data that is not there, or a trace
@@ -174,7 +157,7 @@ class Defence:
         self._holdings: dict[bytes, Answerer] = {}
         self._fetching: set[bytes] = set()
         self._rests: dict[Matter, float] = {}
-        self._ahead = False
+        self._more = False
         self._opening = False
         self._busy = False
         self._last: dict[bytes, str] = {}
@@ -216,38 +199,39 @@ class Defence:
         and to challenges and demands together; then, for a while, what is not is computed and sent:
         somebody who demands data without end keeps no computation from beginning.
 
-        One that ``waits`` ends when all that it sent is mined.  Called from within a run (it tells
-        its progress), it does not: while its calls are on their way, nothing more is sent.  Within
-        a computation of its own it computes nothing; but a trace that has to be opened is built in
-        the middle of anything but the building of another such.
+        While calls are on their way more answers are made; one that ``waits`` ends when all is
+        mined, if there was no more to be made in a while.  Called from within a run (it tells its
+        progress), it waits for nothing.  Within a computation of its own it computes nothing; but a
+        trace that has to be opened is built in the middle of anything but the building of another
+        such.
         """
         actions = decide(*self.look(at, book), at.next_timestamp)
         answers = [action for action in actions if isinstance(action, Answer)]
         supplies = [action for action in actions if isinstance(action, Supply)]
         closings = [action for action in actions if isinstance(action, Close)]
-        sent = set[Key]()
+        sent, self._more = set[Key](), False
 
         def send(*parts: Callable[[Set[Key]], list[Parcel]]) -> None:
-            sent.update(self.dispatch.landed(waits))
-            if not self.dispatch.away:
-                self._ahead = False
-                but = sent | self.dispatch.put_aside
-                made = [parcel for part in parts for parcel in part(but)]
-                sent.update(self.dispatch.send(made, waits))
+            sent.update(self.dispatch.landed())
+            but = sent | self.dispatch.keys
+            made = [] if self.dispatch.full else [parcel for part in parts for parcel in part(but)]
+            sent.update(self.dispatch.send(made))
 
         send(
             partial(self._supplied, supplies), partial(self._replies, answers),
             partial(self._closings, closings),
         )  # fmt: skip
-        done = bool(sent)
+        done = False
         if self._prepare(answers):
             done = True
             send(partial(self._replies, answers))
-        if not self._ahead and self._fetch(supplies):
-            # Once for each sending: what is at hand and not sent is not given up for more.
-            done, self._ahead = True, self.dispatch.away
+        known = sent | self.dispatch.keys
+        if not self.dispatch.full and self._fetch([s for s in supplies if s.key not in known]):
+            done = True
             send(partial(self._supplied, supplies))
-        return done
+        if waits and (self.dispatch.full or not self._more):
+            sent.update(self.dispatch.settle())
+        return done or self._more or bool(sent)
 
     def _attempt(self, action: Action, act: Callable[[], bool]) -> bool:
         """Do something about one claim; what fails is left alone for a while."""
@@ -281,11 +265,12 @@ class Defence:
     # --- computing -------------------------------------------------------------------------------
 
     def _a_while(self, things: Iterable[T]) -> Iterator[T]:
-        """So many as are begun within some seconds: one at least."""
+        """So many as are begun within some seconds: one at least; there may be more."""
         began = self._clock()
         for thing in things:
             yield thing
             if self._clock() >= began + GLANCE_SECONDS:
+                self._more = True
                 break
 
     def _prepare(self, answers: Sequence[Answer]) -> bool:

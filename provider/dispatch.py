@@ -1,7 +1,7 @@
 """Answers of a provider on their way to the chain, many together.
 
 Those of one transaction are all mined but for what is refused; what could not be sent, or fails as
-a whole, is sent once more in parts.  Whoever sends in the middle of other work does not wait.
+a whole, is sent once more in parts.  Nobody has to wait: more can be put aside in the meantime.
 """
 
 from __future__ import annotations
@@ -14,19 +14,39 @@ from protocol.chain.book import JobRecord
 from protocol.chain.chain import Chain
 from protocol.chain.contracts import Call, short
 from protocol.chain.court_reverts import NotOpen
-from protocol.chain.errors import ChainError, TransactionPending
+from protocol.chain.errors import (
+    ChainError,
+    FeeTooHigh,
+    GasTooHigh,
+    InsufficientFunds,
+    NodeRefused,
+    NodeUnavailable,
+    TransactionFailed,
+    TransactionPending,
+)
 from protocol.chain.flights import Batch, Outcome, Result
 from protocol.chain.game_reverts import HasFallen, NotLive, WrongTurn
 from protocol.chain.refusal import Reverted
 from protocol.chain.reverts import WrongClaim
-from protocol.chain.transactions import ALONE, Sender
+from protocol.chain.transactions import Sender
+from protocol.spec.errors import LimitExceeded, ProgramError, TensorMismatch
 from protocol.spec.strategy import Move
+from protocol.storage.errors import StorageError
+from provider.engine.errors import EngineError
 
 MOST_MOVES: Final = 64
 """Moves in one transaction: below eight million gas and 96 KiB."""
 
 MOST_CALLS: Final = 8
 """Calls on their way at once: they fill some blocks."""
+
+FAILURES: Final = (
+    Reverted, TransactionFailed, NodeRefused, GasTooHigh, FeeTooHigh, InsufficientFunds,
+    StorageError, EngineError, ProgramError, TensorMismatch, LimitExceeded, ArithmeticError,
+    LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+"""What goes wrong with one claim, or one sending, and does not stop the others: it is tried again
+at a later cycle.  torch reports a lack of memory as a RuntimeError."""
 
 Key = tuple[bytes, int]
 """Claim, and number of a challenge; a demand's number counts below zero."""
@@ -85,9 +105,15 @@ class Dispatch:
         return self._away is not None
 
     @property
-    def put_aside(self) -> set[Key]:
-        """What the next parcels that are sent bring along."""
-        return {key for parcel in self._aside for key in parcel.keys}
+    def full(self) -> bool:
+        """Whether so much is put aside that no more is wanted."""
+        return len(self._aside) >= MOST_CALLS
+
+    @property
+    def keys(self) -> set[Key]:
+        """What is on its way, and what was put aside."""
+        parcels = self._aside + (self._away[0] if self._away else [])
+        return {key for parcel in parcels for key in parcel.keys}
 
     def parcels(self, replies: Iterable[Reply]) -> list[Parcel]:
         """So many replies in each as a transaction holds, in their order."""
@@ -108,27 +134,24 @@ class Dispatch:
         keys = frozenset(r.key for r in replies)
         return Parcel(replies[0].job, replies[0].claim, call, keys, tuple(replies))
 
-    def send(self, parcels: list[Parcel], waits: bool) -> set[Key]:
-        """Send what was put aside, then ``parcels``, but for moves that are refused: somebody was
-        faster, or the challenge has moved on.  What was mined; what finds no room on its way is put
-        aside.
-
-        Raises as ``Sender.launch``, but for what concerns single calls.
-        """
+    def send(self, parcels: list[Parcel]) -> set[Key]:
+        """Put ``parcels`` aside; unless something is on its way, send what was put aside first, so
+        much as finds room.  Moves that are refused are left out: somebody was faster, or the
+        challenge has moved on.  What was mined."""
         mined = set[Key]()
         self._aside += parcels
         while self._aside and not self.away:
             now, self._aside = self._aside[:MOST_CALLS], self._aside[MOST_CALLS:]
             try:
                 self._away = now, self.sender.launch([parcel.call for parcel in now])
-            except ALONE as error:
-                # The node counts no nonce: what is still owed is made again.
+            except FAILURES as error:
+                # The node counts no nonce, or gas is too dear: what is still owed is made again.
                 self._aside = []
                 self._failed(now[0], "not defended", error)
-            mined |= self.landed(waits)
+            mined |= self.landed()
         return mined
 
-    def landed(self, waits: bool) -> set[Key]:
+    def landed(self, *, waits: bool = False) -> set[Key]:
         """What was mined since it was sent; what has to be sent once more is put aside.
 
         Raises as ``Sender.look_after``; TransactionPending once for each sending.
@@ -153,21 +176,31 @@ class Dispatch:
         self._aside = again + self._aside
         return mined
 
+    def settle(self) -> set[Key]:
+        """Wait until all is mined that is on its way or was put aside: what it was."""
+        mined = set[Key]()
+        while self.away:
+            mined |= self.landed(waits=True)
+            mined |= self.send([])
+        return mined
+
     def _mined(self, parcel: Parcel, end: Outcome) -> None:
         made, moves = len(end.logs), parcel.moves
         faster = f", {made} of {moves} moves: others were faster" * (made < moves)
         what = parcel.call.what + faster
         self._say(f"job {short(parcel.job.job)} defended: {what}, {end.gas} gas")
 
-    def _failed(self, parcel: Parcel, how: str, error: ChainError) -> None:
+    def _failed(self, parcel: Parcel, how: str, error: Exception) -> None:
         self._once(parcel.claim, f"job {short(parcel.job.job)} {how}: {error}")
 
     def _refused(self, parcel: Parcel, refusal: ChainError) -> list[Parcel]:
         """What is still to be sent of a parcel that was not mined."""
+        if isinstance(refusal, NodeUnavailable | FeeTooHigh):
+            return [parcel]  # it was not sent
         replies = list(parcel.replies)
         if len(replies) < 2:
             if not (isinstance(refusal, Reverted) and _done(refusal)):
-                self._failed(parcel, "not answered", refusal)
+                self._failed(parcel, f"not defended by {parcel.call.what}", refusal)
             return []
         stand = [r for r in replies if self._stands(r)]
         if len(stand) < len(replies):

@@ -6,6 +6,7 @@ import io
 import logging
 import operator
 import os
+import sysconfig
 import traceback
 import warnings
 import zipfile
@@ -36,6 +37,8 @@ FILLED = (aten_elementwise, aten_folds, aten_views, aten_windows)
 Source = torch.nn.Module | ExportedProgram | str | os.PathLike[str]
 
 _TORCH = str(Path(torch.__file__).parent)
+_PYTHON = sysconfig.get_path("stdlib")
+_PACKAGES = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
 
 WHOLE = (
     *("linear", "matmul", "scaled_dot_product_attention", "layer_norm", "silu", "softplus"),
@@ -143,12 +146,19 @@ def _raised_at(error: BaseException) -> str:
     """The innermost place of the module's own source that an error passed, as ``_where`` gives it,
     before a colon; nothing where only PyTorch was at work."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not f.filename.startswith((_TORCH, __file__, "<"))]
+    own = [f for f in frames if _is_own(f.filename)]
     if not own:
         return ""
     at = own[-1]
     text = (at.line or "").rstrip(":")
     return f'File "{at.filename}", line {at.lineno}, in {at.name}: {text}: '
+
+
+def _is_own(file: str) -> bool:
+    """Whether a file is neither of PyTorch, nor of Python, nor this one, nor made up."""
+    if file.startswith((_TORCH, __file__, "<")):
+        return False
+    return file.startswith(_PACKAGES) or not file.startswith(_PYTHON)
 
 
 def _argument(value: Any) -> Any:

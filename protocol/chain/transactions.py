@@ -21,17 +21,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from protocol.chain.amounts import exactly, gwei, native
+from protocol.chain.amounts import gwei, native
 from protocol.chain.chain import Chain, hex_bytes, quantity
 from protocol.chain.contracts import Call
 from protocol.chain.deployment import checksum
 from protocol.chain.errors import (
     AlreadyKnown,
-    BlockUnavailable,
     ChainError,
+    FeeTooHigh,
     GasTooHigh,
     InsufficientFunds,
+    Interrupted,
     NodeRefused,
+    NodeUnavailable,
     NonceTooLow,
     TransactionFailed,
     TransactionPending,
@@ -39,11 +41,11 @@ from protocol.chain.errors import (
     Unprofitable,
     WalletError,
 )
-from protocol.chain.fees import Fees, bumped, suggest
+from protocol.chain.fees import bumped
 from protocol.chain.flights import Batch, Flight, Outcome, Quote, Result
-from protocol.chain.reverts import Reverted, of_bytes
-from protocol.chain.rpc import CallReverted
+from protocol.chain.reverts import Reverted
 from protocol.chain.state import Snapshot
+from protocol.chain.trial import Trial
 from protocol.chain.wallet import Wallet
 
 log: Final = logging.getLogger("assay.chain")
@@ -57,6 +59,9 @@ ALONE: Final = (Reverted, GasTooHigh, TransactionFailed, NonceTooLow, NodeRefuse
                 InsufficientFunds)  # fmt: skip
 """What goes wrong with one call and says nothing of others."""
 
+RECEIPT: Final = ("blockNumber", "blockHash", "transactionHash", "gasUsed", "logs")
+"""What is read of a receipt; one that lacks it tells nothing."""
+
 MINED_LAST: Final = 8
 """Calls whose time on their way is remembered."""
 
@@ -64,8 +69,9 @@ Done = Callable[[], bool]
 """Says of the newest block whether the key did the same before."""
 
 
-class Sender:
-    """Sends calls from one wallet, one at a time; safe to share between threads.
+class Sender(Trial):
+    """Sends calls from one wallet, each when what was sent before has ended, or many together;
+    safe to share between threads.
 
     Without a wallet everything is a dry run: calls are simulated as from ``dry_run_as`` and
     nothing is sent.  ``clock`` gives seconds that never go back.
@@ -79,11 +85,8 @@ class Sender:
         dry_run_as: bytes = NOBODY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.chain = chain
+        super().__init__(chain, wallet.address if wallet else dry_run_as)
         self.wallet = wallet
-        self.address = wallet.address if wallet else dry_run_as
-        self._config = chain.config
-        self._rpc = chain.rpc
         self._clock = clock
         self._lock = threading.Lock()
         self._took: deque[float] = deque(maxlen=MINED_LAST)
@@ -96,64 +99,6 @@ class Sender:
         if not self._took:
             return None
         return min(self.chain.block_seconds(at) * self._config.confirmations, max(self._took))
-
-    # --- without sending --------------------------------------------------------------------------
-
-    def _fields(self, call: Call) -> dict[str, str]:
-        return {
-            "from": checksum(self.address),
-            "to": checksum(call.to),
-            "data": "0x" + call.data.hex(),
-            "value": hex(call.value),
-        }
-
-    def simulate(self, call: Call, block: str = "pending") -> bytes:
-        """What the call would return in the next block.
-
-        Raises a class of ``protocol.chain.reverts`` when a contract refuses, InsufficientFunds
-        when the wallet lacks the value.
-        """
-        try:
-            return hex_bytes(self._rpc.call("eth_call", self._fields(call), block))
-        except CallReverted as error:
-            raise of_bytes(call.what, error.data, str(error)) from None
-        except InsufficientFunds as error:
-            raise self._poor(call, call.value) from error
-
-    def fees(self) -> Fees:
-        """Fees for now.  Raises FeeTooHigh beyond the configured cap."""
-        latest = self._rpc.call("eth_getBlockByNumber", "latest", False)
-        if not isinstance(latest, dict):
-            raise BlockUnavailable("the node knows no newest block: it is starting")
-        base = latest.get("baseFeePerGas")
-        if base is None:
-            return suggest(None, 0, self._rpc.number("eth_gasPrice"), self._config.max_fee)
-        try:
-            tip = self._rpc.number("eth_maxPriorityFeePerGas")
-        except NodeRefused:
-            price = self._rpc.number("eth_gasPrice")
-            tip = max(price - quantity(base), 1)
-        return suggest(quantity(base), tip, 0, self._config.max_fee)
-
-    def quote(self, call: Call, block: str = "pending") -> Quote:
-        """Gas and cost of a call that would succeed.  Raises as ``simulate``, and GasTooHigh."""
-        try:
-            gas = self._rpc.number("eth_estimateGas", self._fields(call), block)
-        except CallReverted as error:
-            raise of_bytes(call.what, error.data, str(error)) from None
-        except InsufficientFunds as error:
-            raise self._poor(call, call.value) from error
-        most = self._config.max_gas
-        if gas > most:
-            raise GasTooHigh(f"{call.what} needs {gas} gas; the configured cap is {most}")
-        return Quote(gas, self.fees())
-
-    def _poor(self, call: Call, wanted: int) -> InsufficientFunds:
-        has = self._rpc.number("eth_getBalance", checksum(self.address), "latest")
-        return InsufficientFunds(
-            f"{checksum(self.address)} has {exactly(has)}; {call.what} takes up to "
-            f"{exactly(wanted)}: send it {exactly(max(wanted - has, 0))} more"
-        )
 
     # --- sending ----------------------------------------------------------------------------------
 
@@ -207,9 +152,15 @@ class Sender:
             batch = Batch([], self._clock() + self._config.give_up_seconds)
             nonce = self._free_nonce(batch.deadline)
             self._away = batch
-            for call in calls:
+            while len(batch.ends) < len(calls):
                 taken = sum(isinstance(end, Flight) for end in batch.ends)
-                batch.ends.append(self._tried(partial(self._launch, call, nonce + taken)))
+                call = calls[len(batch.ends)]
+                try:
+                    batch.ends.append(self._tried(partial(self._launch, call, nonce + taken)))
+                except (NodeUnavailable, FeeTooHigh) as error:
+                    if not taken:
+                        raise
+                    batch.ends += [error] * (len(calls) - len(batch.ends))
             return batch
 
     def look_after(self, batch: Batch, *, waits: bool = False) -> bool:
@@ -225,18 +176,31 @@ class Sender:
         while True:
             for index, end in enumerate(batch.ends):
                 if isinstance(end, Flight):
-                    landed = self._tried(partial(self._landed, end, batch.deadline))
-                    batch.ends[index] = landed or end
+                    batch.ends[index] = self._landed(end, batch.deadline)
             if batch.over or not waits:
                 return batch.over
             self._rpc.pause(self._config.poll_seconds)
+
+    def _landed(self, flight: Flight, deadline: float) -> Flight | Outcome | ChainError:
+        """How a flight ended, or the flight."""
+        try:
+            receipt = self._look(flight, deadline)
+            return flight if receipt is None else self._outcome(flight.call, receipt)
+        except (Reverted, TransactionFailed, NonceTooLow) as error:
+            return error
+        except NodeRefused as error:
+            log.warning("%s: the node does not tell how it ended: %s", flight.call.what, error)
+            self._past(deadline, flight.call, len(flight.sent))
+            return flight
 
     def _await_earlier(self) -> None:
         """What was launched before has its time; after it, what is sent takes its place."""
         if self._away is not None:
             try:
                 self._look_after(self._away, waits=True)
-            except TransactionPending as error:
+            except (Interrupted, NodeUnavailable):
+                raise
+            except ChainError as error:
                 log.warning("%s", error)
             self._away = None
 
@@ -254,10 +218,6 @@ class Sender:
         flight = Flight(call, nonce, self._gas(quote), quote.fees, now, bump_at)
         self._broadcast(flight)
         return flight
-
-    def _landed(self, flight: Flight, deadline: float) -> Outcome | None:
-        receipt = self._look(flight, deadline)
-        return None if receipt is None else self._outcome(flight.call, receipt)
 
     def _gas(self, quote: Quote) -> int:
         return min(
@@ -359,7 +319,7 @@ class Sender:
     def _broadcast(self, flight: Flight) -> None:
         """Signs and sends at the flight's fees, higher ones if the node wants.
 
-        That the nonce is used already is for ``_wait`` to see: it may be by what is sent here,
+        That the nonce is used already is for ``_look`` to see: it may be by what is sent here,
         when the node's first answer got lost.  Raises FeeTooHigh, InsufficientFunds.
         """
         assert self.wallet is not None
@@ -386,6 +346,7 @@ class Sender:
                 self._raise_fees(flight)
                 continue
             except InsufficientFunds as error:
+                flight.sent.pop()
                 raise self._poor(call, flight.gas * flight.fees.most + call.value) from error
             log.info("%s: sent 0x%s, nonce %d, %s a gas",
                      call.what, tx.hex(), flight.nonce, gwei(flight.fees.most))  # fmt: skip
@@ -398,7 +359,7 @@ class Sender:
     def _receipt(self, flight: Flight) -> dict[str, Any] | None:
         for tx, _ in reversed(flight.sent):
             found = self._rpc.call("eth_getTransactionReceipt", "0x" + tx.hex())
-            if isinstance(found, dict) and found.get("blockNumber") is not None:
+            if isinstance(found, dict) and all(found.get(name) is not None for name in RECEIPT):
                 return found
         return None
 
@@ -417,19 +378,18 @@ class Sender:
             if self._confirmed(receipt):
                 self._took.append(self._clock() - flight.began)
                 return receipt
-        elif self._count("latest") > flight.nonce:
+        self._past(deadline, flight.call, len(flight.sent))
+        if receipt is not None:
+            return None
+        if self._count("latest") > flight.nonce:
             # A receipt may come later than the count; three answers in a row settle it.
             flight.gone += 1
             if flight.gone == 3:
                 raise NonceTooLow(f"nonce {flight.nonce} was used by another transaction")
-        else:
-            flight.gone = 0
-            if self._clock() > flight.bump_at:
-                self._replace(flight)
-                flight.bump_at = self._clock() + self._config.bump_seconds
-            else:
-                self._rebroadcast(flight)
-        self._past(deadline, flight.call, len(flight.sent))
+            return None
+        flight.gone = 0
+        if self._clock() <= flight.bump_at or not self._replaced(flight):
+            self._rebroadcast(flight)
         return None
 
     def _confirmed(self, receipt: dict[str, Any]) -> bool:
@@ -438,11 +398,18 @@ class Sender:
             return False
         return self.chain.block_hash(number) == hex_bytes(receipt["blockHash"], 32)
 
-    def _replace(self, flight: Flight) -> None:
-        self._raise_fees(flight)
-        log.info("%s: not mined, replacing it at %s a gas",
-                 flight.call.what, gwei(flight.fees.most))  # fmt: skip
-        self._broadcast(flight)
+    def _replaced(self, flight: Flight) -> bool:
+        """Whether it was sent once more at higher fees; what can be paid may be reached."""
+        flight.bump_at = self._clock() + self._config.bump_seconds
+        what = flight.call.what
+        try:
+            self._raise_fees(flight)
+            log.info("%s: not mined, replacing it at %s a gas", what, gwei(flight.fees.most))
+            self._broadcast(flight)
+        except (FeeTooHigh, InsufficientFunds, NodeRefused) as error:
+            log.warning("%s: not mined, and not replaced: %s", what, error)
+            return False
+        return True
 
     def _rebroadcast(self, flight: Flight) -> None:
         """Sends again what the node has forgotten (a restart, a reorg)."""
@@ -451,8 +418,9 @@ class Sender:
             return
         try:
             self._rpc.call("eth_sendRawTransaction", "0x" + raw.hex())
-        except (AlreadyKnown, NonceTooLow, Underpriced):
-            return  # known after all, mined meanwhile, or to be replaced in a while
+        except (AlreadyKnown, NonceTooLow, Underpriced, InsufficientFunds, NodeRefused) as error:
+            # Known after all, mined meanwhile, or to be replaced in a while.
+            log.debug("%s: %s", flight.call.what, error)
 
     def _outcome(self, call: Call, receipt: dict[str, Any]) -> Outcome:
         tx, block = hex_bytes(receipt["transactionHash"], 32), quantity(receipt["blockNumber"])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from protocol.hashing import block_root
+from protocol.hashing import Buffer, block_root
 from protocol.spec import trees
 from protocol.spec.constants import BLOCK_BYTES, WORD
 from protocol.spec.interpreter import check_steps
@@ -95,18 +95,22 @@ class EngineTrace:
         """All levels of a tree, leaves first."""
         match tree:
             case Tree.STEPS:
-                leaves = np.frombuffer(self._leaves, np.uint8).reshape(-1, WORD)
-                return self._shelf.levels(tree, lambda: leaves, len(leaves))
+                return self._tree(tree, 0, self._leaves)
             case Tree.OUTPUTS:
-                return trees.levels_of(self.outputs)
+                return self._tree(tree, 0, b"".join(self.outputs))
             case Tree.STATES:
-                return trees.levels_of(self.state_roots(step))
+                return self._tree(tree, min(step, self.ran), b"".join(self.state_roots(step)))
             case Tree.OPERATIONS:
-                return trees.levels_of(self.operation_roots(step))
+                return self._tree(tree, step, b"".join(self.operation_roots(step)))
             case _:
                 data = self._blocks(tree, step, item)
                 key = ("levels", self._place(tree, step, item))
                 return self._shelf.block_levels(key, data, data.nbytes, self._threads)
+
+    def _tree(self, tree: Tree, step: int, roots: Buffer) -> Levels:
+        """Of a tree over roots; hashed once, however often it is asked for."""
+        leaves = np.frombuffer(roots, np.uint8).reshape(-1, WORD)
+        return self._shelf.levels(("levels", tree, step), lambda: leaves, len(leaves))
 
     def root(self, tree: Tree, step: int = 0, item: int = 0) -> bytes:
         """Root of a tree."""

@@ -5,11 +5,19 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
 from protocol.chain.contracts import Call
-from protocol.chain.errors import ChainError, NodeRefused, TransactionPending
+from protocol.chain.errors import (
+    ChainError,
+    FeeTooHigh,
+    InsufficientFunds,
+    NodeRefused,
+    NodeUnavailable,
+    TransactionPending,
+)
 from protocol.chain.flights import Flight, Quote, Result
 from protocol.chain.reverts import ERC20InsufficientBalance, TooEarly, WrongStatus
 from protocol.spec.job import task_hash
@@ -178,6 +186,93 @@ def test_look_after__never_mined__ends_and_what_is_sent_next_takes_its_place(
     assert getattr(results[0], "result", None) is Result.MINED
     assert nonce(world, KEEPER) == 1
     assert world.chain.balances(world.address(KEEPER), world.chain.snapshot()).token == 2
+
+
+def test_look_after__given_up__replaces_nothing(fresh_world: World) -> None:
+    """Its nonce may be that of a later call by now."""
+    world = fresh_world
+    world.rpc("evm_setAutomine", False)
+    made = sender(world, bump_seconds=0.01, give_up_seconds=0.01)
+    batch = made.launch([world.chain.contracts.token.mint(world.address(KEEPER), 1)])
+    (flight,) = batch.ends
+    assert isinstance(flight, Flight)
+    threading.Event().wait(0.02)
+    with pytest.raises(TransactionPending):
+        made.look_after(batch)
+    assert len(flight.sent) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [FeeTooHigh("beyond the cap"), InsufficientFunds("poor"), NodeRefused("no")]
+)
+def test_look_after__cannot_pay_more_and_the_node_forgot_it__is_sent_again(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch, error: ChainError
+) -> None:
+    world = fresh_world
+    world.rpc("evm_setAutomine", False)
+    made = sender(world, bump_seconds=0.01)
+    batch = made.launch([world.chain.contracts.token.mint(world.address(KEEPER), 1)])
+    (flight,) = batch.ends
+    assert isinstance(flight, Flight)
+
+    def refuse(flight: Flight) -> None:
+        raise error
+
+    monkeypatch.setattr(made, "_raise_fees", refuse)
+    world.rpc("anvil_dropTransaction", "0x" + flight.sent[0][0].hex())
+    threading.Event().wait(0.02)
+    assert not made.look_after(batch)
+    pool(world, 1)
+    world.rpc("evm_mine")
+    assert made.look_after(batch)
+    assert [getattr(one, "result", None) for one in batch.outcomes()] == [Result.MINED]
+
+
+def test_look_after__node_does_not_tell__it_is_still_on_its_way(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = fresh_world
+    made = sender(world)
+    batch = made.launch([world.chain.contracts.token.mint(world.address(KEEPER), 1)])
+    real, answers = made._rpc.call, [NodeRefused("not now"), {"blockNumber": "0x1"}]
+
+    def call(method: str, *given: Any) -> Any:
+        if method == "eth_getTransactionReceipt" and answers:
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        return real(method, *given)
+
+    monkeypatch.setattr(made._rpc, "call", call)
+    for _ in range(2):
+        assert not made.look_after(batch)
+    assert made.look_after(batch)
+    assert [getattr(one, "result", None) for one in batch.outcomes()] == [Result.MINED]
+
+
+def test_launch__node_breaks_off_in_the_middle__what_was_sent_is_looked_after(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = fresh_world
+    token, made = world.chain.contracts.token, sender(world)
+    calls = [token.mint(world.address(KEEPER), 10**k) for k in range(3)]
+    real, left = made._launch, [1]
+
+    def launch(call: Call, nonce: int) -> Flight:
+        if not left:
+            raise NodeUnavailable("gone")
+        left.pop()
+        return real(call, nonce)
+
+    monkeypatch.setattr(made, "_launch", launch)
+    batch = made.launch(calls)
+    assert made.look_after(batch, waits=True)
+    first, *rest = batch.outcomes()
+    assert getattr(first, "result", None) is Result.MINED
+    assert [type(one) for one in rest] == [NodeUnavailable] * 2
+    with pytest.raises(NodeUnavailable):
+        made.launch(calls)
 
 
 def test_mined_within__chain_that_mines_on_demand__is_what_my_calls_took(

@@ -238,6 +238,9 @@ def test_compile__error_in_the_module__names_its_line_and_nothing_else_is_printe
     assert capfd.readouterr().err == ""
     with pytest.raises(CompileError, match="^torch.export cannot trace the module: "):
         client.compile(torch.nn.Linear(9, 2).eval(), (X,))
+    # What Python's own library raises is no place of the module.
+    with pytest.raises(CompileError, match="^torch.export cannot trace the module: .*argument"):
+        client.compile(Model().eval(), (X,))
 
 
 def test_compile__unused_input__kept_in_place() -> None:

@@ -218,31 +218,46 @@ def test_prepare__traces_of_live_disputes_and_this__fit_the_shortest_clock_toget
     assert judge.ready(claim_of(99)), "room again"
 
 
-def test_prepare__machine_was_busy__the_trace_is_measured_anew(
+def test_prepare__machine_was_busy__the_trace_is_measured_anew_ever_more_rarely(
     tmp_path: Path, fetched: Fetched
 ) -> None:
     now = [0.0]
     clock = clock_of(job(1).terms.deal)
-    took = [clock / 1.5, clock / 3]
+    busy, took = clock / 1.5, clock / 3
+    takes = [busy, busy, took]
 
     def working() -> None:
-        now[0] += took.pop(0)
+        now[0] += takes.pop(0)
 
     fetched.before = working
     judge, record = judge_in(tmp_path, lambda: now[0]), job(1)
     judge._keep(claim_of(1), Verdict.WRONG)
-    with pytest.raises(Uncertain, match="is wrong and not challenged"):
-        judge.prepare(record, claim_of(1))
-    now[0] += 0.9 * BELIEVED * clock / 1.5
-    # A new life knows how long it took, not when.
-    for again in (judge, judge_in(tmp_path, lambda: now[0])):
+    for times in (1, 2):
         with pytest.raises(Uncertain, match="is wrong and not challenged"):
-            again.prepare(record, claim_of(1))
-        assert len(fetched.asked) == 1, "it is believed"
-    now[0] += 0.2 * BELIEVED * clock / 1.5
+            judge.prepare(record, claim_of(1))
+        assert len(fetched.asked) == times
+        now[0] += 0.9 * BELIEVED * busy * times
+        # A new life knows how long it took, not when.
+        for again in (judge, judge_in(tmp_path, lambda: now[0])):
+            with pytest.raises(Uncertain, match="is wrong and not challenged"):
+                again.prepare(record, claim_of(1))
+        assert len(fetched.asked) == times, "it is believed"
+        now[0] += 0.2 * BELIEVED * busy * times
     judge.prepare(record, claim_of(1))
-    assert len(fetched.asked) == 2
+    assert len(fetched.asked) == 3
     assert judge.ready(claim_of(1))
+
+
+def test_prepare__no_room_beside_other_traces__none_is_built_to_find_out(
+    tmp_path: Path, fetched: Fetched
+) -> None:
+    judge = judge_in(tmp_path)
+    clock = clock_of(job(1).terms.deal)
+    judge._measure(claim_of(2), clock)
+    live = [replace(seat(2, Wait.REVEAL, 150), job=job(2))]
+    with pytest.raises(Uncertain, match="those of 1 disputes"):
+        judge.prepare(wrong(1, judge), claim_of(1), live)
+    assert not fetched.asked
 
 
 def test_attack__a_bond_is_at_stake__nothing_is_put_off(tmp_path: Path, fetched: Fetched) -> None:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
-from protocol.chain.errors import NodeRefused, NodeUnavailable, TransactionPending
+from protocol.chain.errors import (
+    ChainError,
+    FeeTooHigh,
+    NodeRefused,
+    NodeUnavailable,
+    TransactionPending,
+)
+from protocol.chain.flights import Batch
 from provider.dispatch import MOST_CALLS, MOST_MOVES
 from provider.policy import MOST_HELD
 from provider.progress import Glance
@@ -20,10 +29,33 @@ def test_cycle__answers_that_take_long__go_out_before_all_are_put_together() -> 
     for number in range(1, 101):
         desk.ask(number, HERE)
     desk.thinking = 0.5
-    desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+    assert desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
     assert desk.sent == [[1, 2, 3, 4]]
     desk.stand()
     assert [n for numbers in desk.sent for n in numbers] == list(range(1, 101))
+
+
+def test_cycle__answers_that_take_long__are_made_while_others_wait_for_their_block() -> None:
+    desk = Desk(block=12.0)
+    for number in range(1, 401):
+        desk.ask(number, HERE)
+    desk.thinking = 0.3
+    desk.stand()
+    assert [n for numbers in desk.sent for n in numbers] == list(range(1, 401))
+    assert desk.now <= 400 * 0.3 + 2 * 12
+
+
+def test_glance__answers_that_take_long__half_of_the_time_is_theirs() -> None:
+    desk = Desk(block=12.0)
+    for number in range(1, 201):
+        desk.ask(number, HERE)
+    desk.defence.truths.of(HERE, lambda: desk.build(replace(JOB, job=HERE)))
+    desk.thinking = 0.3
+    glance = Glance(threading.Event(), desk.glance, lambda: desk.now)
+    while desk.seats:
+        desk.now += 0.5
+        glance(0, None)
+    assert desk.now <= 2.5 * 200 * 0.3 + 2 * 12
 
 
 def test_glance__answers_wait_for_their_block__the_computation_goes_on() -> None:
@@ -116,10 +148,26 @@ def test_cycle__node_is_away_while_answers_are__they_are_not_made_twice() -> Non
     assert desk.sent == [[1]]
 
 
-def test_cycle__node_takes_nothing__says_so_and_tries_again() -> None:
+def test_cycle__some_calls_were_not_sent__they_are_with_the_next() -> None:
+    desk = Desk()
+    for number in range(1, MOST_MOVES + 2):
+        desk.ask(number, HERE)
+
+    def launch(calls: Sequence[Any]) -> Batch:
+        sent = desk.launch(calls[:1])
+        desk.sender.launch.side_effect = desk.launch
+        return replace(sent, ends=[*sent.ends, NodeUnavailable("gone")])
+
+    desk.sender.launch.side_effect = launch
+    desk.stand()
+    assert [len(numbers) for numbers in desk.sent] == [MOST_MOVES, 1]
+
+
+@pytest.mark.parametrize("error", [NodeRefused("no nonce"), FeeTooHigh("no nonce")])
+def test_cycle__nothing_can_be_sent__says_so_and_tries_again(error: ChainError) -> None:
     desk = Desk()
     desk.ask(1, HERE)
-    desk.sender.launch.side_effect = NodeRefused("no nonce", None)
+    desk.sender.launch.side_effect = error
     desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
     assert not desk.defence.cycle(Mock(next_timestamp=NOW), Mock()), "and looks again in a while"
     assert "not defended: no nonce" in desk.said[-1]
