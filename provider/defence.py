@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Final, TypeVar
 
 from protocol.chain.book import Book, JobRecord
@@ -32,7 +33,7 @@ from protocol.spec.answers import Answerer
 from protocol.spec.dispute import Outcome as Ended
 from protocol.spec.dispute import Wait
 from protocol.spec.strategy import OpenStep
-from provider.dispatch import FAILURES, Dispatch, Key, Parcel, Reply
+from provider.dispatch import FAILURES, MOST_CALLS, Dispatch, Key, Parcel, Reply
 from provider.engine.claims import Truth, Truths
 from provider.policy import MOST_HELD, MOST_SUPPLIES
 from provider.progress import GLANCE_SECONDS
@@ -91,6 +92,24 @@ class Supply:
 
 Action = Answer | Close | Supply
 Matter = tuple[type[Action], bytes, int]
+
+
+@dataclass(frozen=True)
+class Due:
+    """What is due, each kind in its order."""
+
+    answers: tuple[Answer, ...]
+    supplies: tuple[Supply, ...]
+    closings: tuple[Close, ...]
+
+    @staticmethod
+    def of(actions: Sequence[Action]) -> Due:
+        """Of what ``decide`` gives."""
+        return Due(
+            tuple(a for a in actions if isinstance(a, Answer)),
+            tuple(a for a in actions if isinstance(a, Supply)),
+            tuple(a for a in actions if isinstance(a, Close)),
+        )
 
 
 def decide(seats: Sequence[Seat], asks: Sequence[Ask], time: int) -> list[Action]:
@@ -157,7 +176,7 @@ class Defence:
         self._holdings: dict[bytes, Answerer] = {}
         self._fetching: set[bytes] = set()
         self._rests: dict[Matter, float] = {}
-        self._more = False
+        self._since: list[set[Key]] = []
         self._opening = False
         self._busy = False
         self._last: dict[bytes, str] = {}
@@ -199,44 +218,54 @@ class Defence:
         and to challenges and demands together; then, for a while, what is not is computed and sent:
         somebody who demands data without end keeps no computation from beginning.
 
-        While calls are on their way more answers are made; one that ``waits`` ends when all is
-        mined, if there was no more to be made in a while.  Called from within a run (it tells its
-        progress), it waits for nothing.  Within a computation of its own it computes nothing; but a
-        trace that has to be opened is built in the middle of anything but the building of another
-        such.
+        One that ``waits`` ends when all that it sent is mined.  Called from within a run (it tells
+        its progress), it does not: while its calls are on their way, nothing more is sent.  Within
+        a computation of its own it computes nothing; but a trace that has to be opened is built in
+        the middle of anything but the building of another such.
         """
-        actions = decide(*self.look(at, book), at.next_timestamp)
-        answers = [action for action in actions if isinstance(action, Answer)]
-        supplies = [action for action in actions if isinstance(action, Supply)]
-        closings = [action for action in actions if isinstance(action, Close)]
-        sent, self._more = set[Key](), False
+        due = Due.of(decide(*self.look(at, book), at.next_timestamp))
+        self._since.append(set())
+        try:
+            sent = self._send(due)
+            done = self._prepare(due.answers)
+            if done:
+                sent |= self._send(due)
+            if self._fetch(due.supplies):
+                done = True
+                sent |= self._send(due)
+            if waits:
+                sent |= self._noted(self.dispatch.settle())
+            return done or bool(sent)
+        finally:
+            self._since.pop()
 
-        def send(*parts: Callable[[Set[Key]], list[Parcel]]) -> None:
-            sent.update(self.dispatch.landed())
-            but = sent | self.dispatch.keys
-            made = [] if self.dispatch.full else [parcel for part in parts for parcel in part(but)]
-            sent.update(self.dispatch.send(made))
+    def _send(self, due: Due) -> set[Key]:
+        """Send of what is at hand so much as finds room, if nothing is on its way; what was
+        mined."""
+        mined = self._noted(self.dispatch.landed())
+        if not self.dispatch.away:
+            supplied, closings = self._supplied(due.supplies), self._closings(due.closings)
+            room = MOST_CALLS - len(supplied) - bool(closings)
+            replies = self._replies(due.answers)
+            parcels = replies[:room] + supplied + closings + replies[room:]
+            mined |= self._noted(self.dispatch.send(parcels))
+        return mined
 
-        send(
-            partial(self._supplied, supplies), partial(self._replies, answers),
-            partial(self._closings, closings),
-        )  # fmt: skip
-        done = False
-        if self._prepare(answers):
-            done = True
-            send(partial(self._replies, answers))
-        known = sent | self.dispatch.keys
-        if not self.dispatch.full and self._fetch([s for s in supplies if s.key not in known]):
-            done = True
-            send(partial(self._supplied, supplies))
-        if waits and (self.dispatch.full or not self._more):
-            sent.update(self.dispatch.settle())
-        return done or self._more or bool(sent)
+    def _noted(self, mined: set[Key]) -> set[Key]:
+        """What was mined is not sent again by any cycle that looked before: not either by one in
+        the middle of whose computation it was."""
+        for known in self._since:
+            known |= mined
+        return mined
+
+    def _known(self) -> set[Key]:
+        """What need not be sent: it was since we looked, or is on its way."""
+        return self._since[-1] | self.dispatch.keys
 
     def _attempt(self, action: Action, act: Callable[[], bool]) -> bool:
         """Do something about one claim; what fails is left alone for a while."""
         matter, began = self._matter(action), self._clock()
-        if began < self._rests.get(matter, 0.0):
+        if began < self._rested(action):
             return False
         try:
             return act()
@@ -244,6 +273,10 @@ class Defence:
             self._rests[matter] = began + (1 + RESTS) * (self._clock() - began)
             self._once(action.claim, f"job {short(action.job.job)} not defended: {error}")
             return False
+
+    def _rested(self, action: Action) -> float:
+        """When it may be tried again."""
+        return self._rests.get(self._matter(action), 0.0)
 
     def _matter(self, action: Action) -> Matter:
         """What fails if ``action`` does: once a claim's data is there, one demand alone."""
@@ -265,12 +298,11 @@ class Defence:
     # --- computing -------------------------------------------------------------------------------
 
     def _a_while(self, things: Iterable[T]) -> Iterator[T]:
-        """So many as are begun within some seconds: one at least; there may be more."""
+        """So many as are begun within some seconds: one at least."""
         began = self._clock()
         for thing in things:
             yield thing
             if self._clock() >= began + GLANCE_SECONDS:
-                self._more = True
                 break
 
     def _prepare(self, answers: Sequence[Answer]) -> bool:
@@ -304,9 +336,10 @@ class Defence:
 
     # --- sending ---------------------------------------------------------------------------------
 
-    def _replies(self, answers: Sequence[Answer], but: Set[Key]) -> list[Parcel]:
-        """What is at hand ``but`` for some challenges, and can be put together in a while."""
-        owed = (reply for action in answers for reply in self._owed(action, but))
+    def _replies(self, answers: Sequence[Answer]) -> list[Parcel]:
+        """What is at hand for challenges, and can be put together in a while."""
+        known = self._known()
+        owed = (reply for action in answers for reply in self._owed(action, known))
         return self.dispatch.parcels(self._a_while(owed))
 
     def _owed(self, action: Answer, but: Set[Key]) -> Iterator[Reply]:
@@ -345,19 +378,26 @@ class Defence:
             self._fetching.discard(action.claim)
         return True
 
-    def _supplied(self, supplies: Sequence[Supply], but: Set[Key]) -> list[Parcel]:
+    def _next(self, supplies: Sequence[Supply]) -> list[Supply]:
+        """Demands whose turn it is: the first that are not answered, nor left alone after a
+        failure."""
+        known, now = self._known(), self._clock()
+        turn = (s for s in supplies if s.key not in known and now >= self._rested(s))
+        return list(islice(turn, MOST_SUPPLIES))
+
+    def _supplied(self, supplies: Sequence[Supply]) -> list[Parcel]:
         """Answers to demands for what is at hand, for a while."""
         parcels: list[Parcel] = []
-        for action in self._a_while(a for a in supplies if a.key not in but):
-            if action.claim in self._holdings:
-                self._attempt(action, partial(self._supply, action, parcels))
-            if len(parcels) == MOST_SUPPLIES:
-                break
+        held = [action for action in self._next(supplies) if action.claim in self._holdings]
+        for action in self._a_while(held):
+            self._attempt(action, partial(self._supply, action, parcels))
         return parcels
 
     def _supply(self, action: Supply, parcels: list[Parcel]) -> bool:
         """Answer a demand."""
-        proof = self._holdings[action.claim].answer(*action.demand.place)
+        # The data that was used last is given up last.
+        data = self._holdings[action.claim] = self._holdings.pop(action.claim)
+        proof = data.answer(*action.demand.place)
         call = self.chain.contracts.court.answer(
             action.job.terms, action.claim, *action.demand.place, proof
         )
@@ -367,16 +407,16 @@ class Defence:
     def _fetch(self, supplies: Sequence[Supply]) -> bool:
         """Have the data of claims at hand, for a while; whether there is now more of it."""
         began, got = self._clock(), 0
-        for action in supplies:
+        for action in self._next(supplies):
             if action.claim not in self._holdings and action.claim not in self._fetching:
                 got += self._attempt(action, partial(self._hold_data, action))
-            if got == MOST_SUPPLIES or (got and self._clock() >= began + GLANCE_SECONDS):
+            if got and self._clock() >= began + GLANCE_SECONDS:
                 break
         return got > 0
 
-    def _closings(self, closings: Sequence[Close], but: Set[Key]) -> list[Parcel]:
-        made = [self._closing(action) for action in closings]
-        return [parcel for parcel in made if not parcel.keys & but]
+    def _closings(self, closings: Sequence[Close]) -> list[Parcel]:
+        made, known = [self._closing(action) for action in closings], self._known()
+        return [parcel for parcel in made if not parcel.keys & known]
 
     def _closing(self, action: Close) -> Parcel:
         call = self.chain.contracts.game.timeout_challengers(action.claim, action.numbers)

@@ -1,12 +1,12 @@
 """Answers of a provider on their way to the chain, many together.
 
 Those of one transaction are all mined but for what is refused; what could not be sent, or fails as
-a whole, is sent once more in parts.  Nobody has to wait: more can be put aside in the meantime.
+a whole, is sent once more in parts.  Whoever sends in the middle of other work does not wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,7 +97,7 @@ class Dispatch:
         self._say = say
         self._once = once
         self._away: tuple[list[Parcel], Batch] | None = None
-        self._aside: list[Parcel] = []
+        self._again: list[Parcel] = []
 
     @property
     def away(self) -> bool:
@@ -105,14 +105,9 @@ class Dispatch:
         return self._away is not None
 
     @property
-    def full(self) -> bool:
-        """Whether so much is put aside that no more is wanted."""
-        return len(self._aside) >= MOST_CALLS
-
-    @property
     def keys(self) -> set[Key]:
-        """What is on its way, and what was put aside."""
-        parcels = self._aside + (self._away[0] if self._away else [])
+        """What is on its way, and what has to be sent once more."""
+        parcels = self._again + (self._away[0] if self._away else [])
         return {key for parcel in parcels for key in parcel.keys}
 
     def parcels(self, replies: Iterable[Reply]) -> list[Parcel]:
@@ -134,25 +129,26 @@ class Dispatch:
         keys = frozenset(r.key for r in replies)
         return Parcel(replies[0].job, replies[0].claim, call, keys, tuple(replies))
 
-    def send(self, parcels: list[Parcel]) -> set[Key]:
-        """Put ``parcels`` aside; unless something is on its way, send what was put aside first, so
-        much as finds room.  Moves that are refused are left out: somebody was faster, or the
+    def send(self, parcels: Sequence[Parcel]) -> set[Key]:
+        """Unless something is on its way: send what has to be sent once more, then ``parcels``, so
+        many as find room.  Moves that are refused are left out: somebody was faster, or the
         challenge has moved on.  What was mined."""
-        mined = set[Key]()
-        self._aside += parcels
-        while self._aside and not self.away:
-            now, self._aside = self._aside[:MOST_CALLS], self._aside[MOST_CALLS:]
+        mined, left = set[Key](), list(parcels)
+        while (self._again or left) and not self.away:
+            now = (self._again + left)[:MOST_CALLS]
+            left = left[max(0, len(now) - len(self._again)) :]
+            self._again = self._again[len(now) :]
             try:
                 self._away = now, self.sender.launch([parcel.call for parcel in now])
             except FAILURES as error:
                 # The node counts no nonce, or gas is too dear: what is still owed is made again.
-                self._aside = []
                 self._failed(now[0], "not defended", error)
+                break
             mined |= self.landed()
         return mined
 
     def landed(self, *, waits: bool = False) -> set[Key]:
-        """What was mined since it was sent; what has to be sent once more is put aside.
+        """What was mined since it was sent; what has to be sent once more is so with the next.
 
         Raises as ``Sender.look_after``; TransactionPending once for each sending.
         """
@@ -166,22 +162,21 @@ class Dispatch:
             self._away = None  # what is still owed is made again
             raise
         self._away = None
-        mined, again = set[Key](), list[Parcel]()
+        mined = set[Key]()
         for parcel, end in zip(parcels, batch.outcomes(), strict=True):
             if isinstance(end, ChainError):
-                again += self._refused(parcel, end)
+                self._again += self._refused(parcel, end)
             elif end.result is Result.MINED:
                 self._mined(parcel, end)
                 mined |= parcel.keys
-        self._aside = again + self._aside
         return mined
 
     def settle(self) -> set[Key]:
-        """Wait until all is mined that is on its way or was put aside: what it was."""
+        """Wait until all has ended that is on its way or has to be sent once more: what was
+        mined."""
         mined = set[Key]()
         while self.away:
-            mined |= self.landed(waits=True)
-            mined |= self.send([])
+            mined |= self.landed(waits=True) | self.send(())
         return mined
 
     def _mined(self, parcel: Parcel, end: Outcome) -> None:

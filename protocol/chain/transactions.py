@@ -27,6 +27,7 @@ from protocol.chain.contracts import Call
 from protocol.chain.deployment import checksum
 from protocol.chain.errors import (
     AlreadyKnown,
+    BlockUnavailable,
     ChainError,
     FeeTooHigh,
     GasTooHigh,
@@ -157,9 +158,10 @@ class Sender(Trial):
                 call = calls[len(batch.ends)]
                 try:
                     batch.ends.append(self._tried(partial(self._launch, call, nonce + taken)))
-                except (NodeUnavailable, FeeTooHigh) as error:
-                    if not taken:
+                except ChainError as error:
+                    if not taken or isinstance(error, Interrupted):
                         raise
+                    # What was sent is looked after, whatever becomes of the rest.
                     batch.ends += [error] * (len(calls) - len(batch.ends))
             return batch
 
@@ -216,7 +218,12 @@ class Sender(Trial):
         now = self._clock()
         bump_at = now + self._config.bump_seconds
         flight = Flight(call, nonce, self._gas(quote), quote.fees, now, bump_at)
-        self._broadcast(flight)
+        try:
+            self._broadcast(flight)
+        except NodeUnavailable as error:
+            if not flight.sent:
+                raise
+            log.warning("%s: sent, and the node did not answer: %s", call.what, error)
         return flight
 
     def _gas(self, quote: Quote) -> int:
@@ -346,7 +353,6 @@ class Sender(Trial):
                 self._raise_fees(flight)
                 continue
             except InsufficientFunds as error:
-                flight.sent.pop()
                 raise self._poor(call, flight.gas * flight.fees.most + call.value) from error
             log.info("%s: sent 0x%s, nonce %d, %s a gas",
                      call.what, tx.hex(), flight.nonce, gwei(flight.fees.most))  # fmt: skip
@@ -412,15 +418,19 @@ class Sender(Trial):
         return True
 
     def _rebroadcast(self, flight: Flight) -> None:
-        """Sends again what the node has forgotten (a restart, a reorg)."""
-        tx, raw = flight.sent[-1]
-        if self._rpc.call("eth_getTransactionByHash", "0x" + tx.hex()) is not None:
+        """Sends again what the node has forgotten (a restart, a reorg): the newest that it
+        takes."""
+        hashes = ["0x" + tx.hex() for tx, _ in flight.sent]
+        if any(self._rpc.call("eth_getTransactionByHash", tx) is not None for tx in hashes[::-1]):
             return
-        try:
-            self._rpc.call("eth_sendRawTransaction", "0x" + raw.hex())
-        except (AlreadyKnown, NonceTooLow, Underpriced, InsufficientFunds, NodeRefused) as error:
-            # Known after all, mined meanwhile, or to be replaced in a while.
-            log.debug("%s: %s", flight.call.what, error)
+        for _, raw in reversed(flight.sent):
+            try:
+                self._rpc.call("eth_sendRawTransaction", "0x" + raw.hex())
+                return
+            except (AlreadyKnown, NonceTooLow, Underpriced):
+                return  # known after all, mined meanwhile, or to be replaced in a while
+            except (InsufficientFunds, NodeRefused) as error:
+                log.debug("%s: %s", flight.call.what, error)
 
     def _outcome(self, call: Call, receipt: dict[str, Any]) -> Outcome:
         tx, block = hex_bytes(receipt["transactionHash"], 32), quantity(receipt["blockNumber"])
@@ -429,10 +439,14 @@ class Sender(Trial):
         paid = gas * quantity(price) if price is not None else 0
         if quantity(receipt.get("status", "0x1")) == 0:
             # The state after its block tells why, as a rule: somebody came first.
-            self.simulate(call, hex(block))
+            try:
+                self.simulate(call, hex(block))
+                why = "it would succeed now, so try again"
+            except (BlockUnavailable, NodeRefused) as error:
+                why = f"the node does not tell why ({error})"
             raise TransactionFailed(
                 f"{call.what} was mined in block {block} and failed with {gas} gas "
-                f"(0x{tx.hex()}): it would succeed now, so try again"
+                f"(0x{tx.hex()}): {why}"
             )
         log.info("%s: mined in block %d, %d gas", call.what, block, gas)
         return Outcome(Result.MINED, call, tx, block, gas, paid, tuple(receipt["logs"]))

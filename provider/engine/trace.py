@@ -29,6 +29,10 @@ Where = tuple[Tree, int, int]
 """A tree of a trace: which kind, at which leaf of the steps tree, of which item there."""
 
 
+_BLOCKS = (Tree.STATE_BLOCKS, Tree.OPERATION_BLOCKS)
+"""Trees over the blocks of one tensor."""
+
+
 def tensor_data(tensor: Array) -> memoryview:
     """The committed bytes of a tensor (row-major, little-endian), without a copy if possible."""
     return np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data
@@ -93,24 +97,22 @@ class EngineTrace:
 
     def levels(self, tree: Tree, step: int = 0, item: int = 0) -> Levels:
         """All levels of a tree, leaves first."""
+        where = self._place(tree, step, item)
+        if tree in _BLOCKS:
+            data = self._blocks(tree, step, item)
+            key = ("levels", where)
+            return self._shelf.block_levels(key, data, data.nbytes, self._threads)
         match tree:
             case Tree.STEPS:
-                return self._tree(tree, 0, self._leaves)
+                roots: Buffer = self._leaves
             case Tree.OUTPUTS:
-                return self._tree(tree, 0, b"".join(self.outputs))
+                roots = b"".join(self.outputs)
             case Tree.STATES:
-                return self._tree(tree, min(step, self.ran), b"".join(self.state_roots(step)))
-            case Tree.OPERATIONS:
-                return self._tree(tree, step, b"".join(self.operation_roots(step)))
+                roots = b"".join(self.state_roots(step))
             case _:
-                data = self._blocks(tree, step, item)
-                key = ("levels", self._place(tree, step, item))
-                return self._shelf.block_levels(key, data, data.nbytes, self._threads)
-
-    def _tree(self, tree: Tree, step: int, roots: Buffer) -> Levels:
-        """Of a tree over roots; hashed once, however often it is asked for."""
+                roots = b"".join(self.operation_roots(step))
         leaves = np.frombuffer(roots, np.uint8).reshape(-1, WORD)
-        return self._shelf.levels(("levels", tree, step), lambda: leaves, len(leaves))
+        return self._shelf.levels(("levels", where), lambda: leaves, len(leaves))
 
     def root(self, tree: Tree, step: int = 0, item: int = 0) -> bytes:
         """Root of a tree."""
@@ -132,12 +134,12 @@ class EngineTrace:
         """Block roots of the operations that lead to leaf ``step``; HALTED alone if none ran."""
         if step > self.ran:
             return [trees.HALTED]
-        self.prepare([(Tree.OPERATIONS, step, 0)])
+        self._compute([(Tree.OPERATIONS, step, 0)])
         return self._roots[Tree.OPERATIONS, step]
 
     def state_roots(self, step: int) -> list[bytes]:
         """Block roots of the states after ``step`` steps."""
-        self.prepare([(Tree.STATES, step, 0)])
+        self._compute([(Tree.STATES, step, 0)])
         return self._roots[Tree.STATES, min(step, self.ran)]
 
     def tensor(self, step: int, item: int) -> Array:
@@ -148,7 +150,7 @@ class EngineTrace:
             number, _ = phase_of(self._steps, step - 1)
             operands = self._engine.program.phases[number].instances[item].operands
             items = {item, *(ref.index for ref in operands if ref.source is Source.OP)}
-            self.prepare([(Tree.OPERATION_BLOCKS, step, op) for op in items])
+            self._compute([(Tree.OPERATION_BLOCKS, step, op) for op in items])
         return self._shelf.get(where)
 
     def state(self, step: int, item: int) -> Array:
@@ -158,21 +160,32 @@ class EngineTrace:
             return self._kept(where[1])[item]
         if where not in self._shelf:
             items = range(self._count(Tree.STATE_BLOCKS, step))
-            self.prepare([(Tree.STATE_BLOCKS, step, k) for k in items])
+            self._compute([(Tree.STATE_BLOCKS, step, k) for k in items])
         return self._shelf.get(where)
 
     # --- computing again -------------------------------------------------------------------------
 
     def holds(self, places: Iterable[Where]) -> bool:
-        """Whether what is in the trees at ``places`` is given without computing again."""
-        return not self._missing(places)
+        """Whether what is in the trees at ``places`` is given without computing, or hashing a
+        tensor, again."""
+        found = list(places)
+        return not self._missing(found) and not self._unhashed(found)
 
     def prepare(self, places: Iterable[Where]) -> None:
-        """Compute what is in the trees at ``places``, as far as it is not kept.
+        """Compute what is in the trees at ``places``, as far as it is not kept, and hash it.
 
         From each of the kept states one run, up to the last step that is wanted before the next:
         together at most one run of the program, however many places there are.
         """
+        found = list(places)
+        self._compute(found)
+        unhashed = self._unhashed(found)
+        for done, where in enumerate(unhashed, 1):
+            self.levels(*where)
+            if self._again is not None:
+                self._again(done, len(unhashed))
+
+    def _compute(self, places: Iterable[Where]) -> None:
         wanted: dict[int, set[Where]] = {}
         for where in self._missing(places):
             if where[0] is Tree.STATES and where[1] in self._starts:
@@ -193,6 +206,15 @@ class EngineTrace:
             and where[:2] not in self._roots
             and where not in self._shelf
             and not (where[0] is Tree.STATE_BLOCKS and where[1] in self._starts)
+        ]
+
+    def _unhashed(self, places: Iterable[Where]) -> list[Where]:
+        """Tensors whose trees are not kept."""
+        found = {self._place(*where) for where in places if where[0] in _BLOCKS}
+        return [
+            where
+            for where in sorted(found)
+            if where[2] < self._count(*where[:2]) and ("levels", where) not in self._shelf
         ]
 
     def _count(self, tree: Tree, step: int) -> int:

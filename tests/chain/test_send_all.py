@@ -11,11 +11,13 @@ import pytest
 
 from protocol.chain.contracts import Call
 from protocol.chain.errors import (
+    BlockUnavailable,
     ChainError,
     FeeTooHigh,
     InsufficientFunds,
     NodeRefused,
     NodeUnavailable,
+    TransactionFailed,
     TransactionPending,
 )
 from protocol.chain.flights import Flight, Quote, Result
@@ -273,6 +275,76 @@ def test_launch__node_breaks_off_in_the_middle__what_was_sent_is_looked_after(
     assert [type(one) for one in rest] == [NodeUnavailable] * 2
     with pytest.raises(NodeUnavailable):
         made.launch(calls)
+
+
+def test_look_after__failed_in_a_block_that_the_node_has_no_state_of__has_failed(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = fresh_world
+    _, terms = world.post()
+    accept = world.chain.contracts.market.accept(task_hash(terms.task), terms.deal)
+    world.accept(terms)
+    rival = sender(world, RIVAL)
+    monkeypatch.setattr(rival, "quote", lambda call, block: Quote(200_000, rival.fees()))
+
+    def pruned(call: Call, block: str = "pending") -> bytes:
+        raise BlockUnavailable("header not found")
+
+    batch = rival.launch([accept])
+    monkeypatch.setattr(rival, "simulate", pruned)
+    assert rival.look_after(batch, waits=True)
+    (failure,) = batch.outcomes()
+    assert isinstance(failure, TransactionFailed)
+    assert "the node does not tell why (header not found)" in str(failure)
+
+
+def test_look_after__dearer_one_is_refused_and_the_node_forgot_the_first__which_is_sent_again(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = fresh_world
+    world.rpc("evm_setAutomine", False)
+    made = sender(world, bump_seconds=0.01)
+    batch = made.launch([world.chain.contracts.token.mint(world.address(KEEPER), 1)])
+    (flight,) = batch.ends
+    assert isinstance(flight, Flight)
+    first = "0x" + flight.sent[0][1].hex()
+    real = made._rpc.call
+
+    def call(method: str, *given: Any) -> Any:
+        if method == "eth_sendRawTransaction" and given[0] != first:
+            raise NodeRefused("the fee exceeds the node's own cap")
+        return real(method, *given)
+
+    monkeypatch.setattr(made._rpc, "call", call)
+    world.rpc("anvil_dropTransaction", "0x" + flight.sent[0][0].hex())
+    threading.Event().wait(0.02)
+    assert not made.look_after(batch)
+    assert len(flight.sent) == 2
+    pool(world, 1)
+    world.rpc("evm_mine")
+    assert made.look_after(batch)
+    assert [getattr(one, "result", None) for one in batch.outcomes()] == [Result.MINED]
+
+
+def test_launch__answer_of_the_node_is_lost__the_call_is_on_its_way(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = fresh_world
+    made = sender(world)
+    real, lost = made._rpc.call, [True]
+
+    def call(method: str, *given: Any) -> Any:
+        answer = real(method, *given)
+        if method == "eth_sendRawTransaction" and lost:
+            lost.pop()
+            raise NodeUnavailable("broken off")
+        return answer
+
+    monkeypatch.setattr(made._rpc, "call", call)
+    calls = [world.chain.contracts.token.mint(world.address(KEEPER), 10**k) for k in range(2)]
+    outcomes = made.send_all(calls)
+    assert [getattr(one, "result", None) for one in outcomes] == [Result.MINED] * 2
+    assert world.chain.balances(world.address(KEEPER), world.chain.snapshot()).token == 11
 
 
 def test_mined_within__chain_that_mines_on_demand__is_what_my_calls_took(

@@ -141,6 +141,29 @@ def test_prepare__every_place_in_any_order__is_one_run_and_the_specification_s(
     assert ran == got.ran
 
 
+def test_prepare__tensors_are_hashed__answers_are_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, got = both(EXAMPLES["mlp"])
+    operations = len(got._engine.program.phases[0].instances)
+    places = [(Tree.OPERATION_BLOCKS, 1, k) for k in range(operations)]
+    heard: list[tuple[int, int | None]] = []
+    got._again = lambda done, total: heard.append((done, total))
+    got._compute(places)
+    assert not got.holds(places), "computed, not hashed"
+    heard.clear()
+    got.prepare(places)
+    assert heard == [(k, operations) for k in range(1, operations + 1)]
+    assert got.holds(places)
+
+    def hashing(*given: Any) -> None:
+        raise AssertionError("a tensor is hashed again")
+
+    monkeypatch.setattr("provider.engine.shelf.block_leaves", hashing)
+    for where in places:
+        got.levels(*where)
+
+
 def march(width: int) -> Example:
     """A thousand steps, each of which adds one to a state of so many numbers."""
     b = Builder()

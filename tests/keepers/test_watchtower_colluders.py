@@ -85,7 +85,7 @@ def plot(
         for _ in range(late):
             sender.send(game.challenge(record.terms, claim, native))
         # The liar closes none of its friends.
-        party.agent.defence._closings = lambda closings, but: []  # type: ignore[method-assign]
+        party.agent.defence._closings = lambda closings: []  # type: ignore[method-assign]
         numbered = [(claim, n + 1) for n in range(late + 1)]
         for _ in range(6):
             tower.cycle()  # computes, challenges although somebody did, and moves

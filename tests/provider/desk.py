@@ -62,10 +62,10 @@ BAD = 666
 class Desk:
     """A defence whose computations are logged; ``meanwhile`` happens in the middle of the next.
 
-    Calls take ``block`` seconds, having the data of a claim at hand ``holding``, an answer
-    ``thinking``.  A challenge of
-    ``hasty`` moves on just before the call with a move of it, in our face; of ``gone`` it has moved
-    on since we looked.
+    Calls take ``block`` seconds, having the data of a claim at hand ``holding``, an answer to a
+    challenge ``thinking`` and one to a demand ``answering``; ``later`` happens at its time.  A
+    challenge of ``hasty`` moves on just before the call with a move of it, in our face; of ``gone``
+    it has moved on since we looked.
     """
 
     def __init__(self, block: float = 0.0) -> None:
@@ -77,7 +77,9 @@ class Desk:
         self.meanwhile: list[Callable[[], object]] = []
         self.hasty: set[int] = set()
         self.gone: set[int] = set()
-        self.now = self.holding = self.thinking = self.mined = 0.0
+        self.now = self.mined = 0.0
+        self.holding = self.thinking = self.answering = 0.0
+        self.later: list[tuple[float, Callable[[], object]]] = []
         self.block = block
         self.asks: dict[int, Ask] = {}
         self.away: list[int] = []
@@ -99,12 +101,19 @@ class Desk:
         self.defence.look = self.look  # type: ignore[method-assign]
 
     def look(self, at: Snapshot, book: Book) -> tuple[list[Seat], list[Ask]]:
+        while self.later and self.now >= self.later[0][0]:
+            self.later.pop(0)[1]()
         return list(self.seats.values()), list(self.asks.values())
 
     def hold(self, job: JobRecord) -> Any:
         self.now += self.holding
         self.held += 1
-        return Mock()
+        return self
+
+    def answer(self, *place: Any) -> bytes:
+        """To a demand, from data at hand."""
+        self.now += self.answering
+        return b""
 
     def compute(self, what: str, claim: bytes) -> None:
         self.log.append((what, claim))

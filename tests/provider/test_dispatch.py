@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from unittest.mock import Mock
 
@@ -20,7 +21,7 @@ from protocol.chain.errors import (
 from protocol.chain.flights import Batch
 from provider.dispatch import MOST_CALLS, MOST_MOVES
 from provider.policy import MOST_HELD
-from provider.progress import Glance
+from provider.progress import GLANCE_SECONDS, Glance
 from tests.provider.desk import HERE, JOB, NOW, THERE, Desk
 
 
@@ -35,27 +36,53 @@ def test_cycle__answers_that_take_long__go_out_before_all_are_put_together() -> 
     assert [n for numbers in desk.sent for n in numbers] == list(range(1, 101))
 
 
-def test_cycle__answers_that_take_long__are_made_while_others_wait_for_their_block() -> None:
+def test_cycle__mined_in_the_middle_of_a_computation__is_not_answered_again() -> None:
     desk = Desk(block=12.0)
-    for number in range(1, 401):
-        desk.ask(number, HERE)
-    desk.thinking = 0.3
+    desk.ask(999, HERE)
     desk.stand()
-    assert [n for numbers in desk.sent for n in numbers] == list(range(1, 401))
-    assert desk.now <= 400 * 0.3 + 2 * 12
-
-
-def test_glance__answers_that_take_long__half_of_the_time_is_theirs() -> None:
-    desk = Desk(block=12.0)
-    for number in range(1, 201):
+    for number in range(1, 64):
         desk.ask(number, HERE)
-    desk.defence.truths.of(HERE, lambda: desk.build(replace(JOB, job=HERE)))
-    desk.thinking = 0.3
     glance = Glance(threading.Event(), desk.glance, lambda: desk.now)
-    while desk.seats:
-        desk.now += 0.5
-        glance(0, None)
-    assert desk.now <= 2.5 * 200 * 0.3 + 2 * 12
+
+    def computing() -> None:
+        for _ in range(60):
+            desk.now += 0.5
+            glance(0, None)
+
+    desk.meanwhile = [computing]
+    desk.ask(100, HERE, step=1)
+    desk.stand()
+    assert desk.sent[1:] == [list(range(1, 64)), [100]]
+
+
+@pytest.mark.parametrize("answering", [0.0, 0.4, 1.0])
+def test_cycle__hundreds_of_demands__a_challenge_is_answered_within_two_blocks_and_a_look(
+    answering: float,
+) -> None:
+    for waited in range(30, 120):
+        desk = Desk(block=12.0)
+        desk.ask(1, HERE)
+        desk.demand(2, HERE)
+        desk.stand()
+        desk.answering = answering
+        for number in range(100, 400):
+            desk.demand(number, HERE)
+        asked = desk.now + waited / 2
+        desk.later = [(asked, partial(desk.ask, 3, HERE))]
+        while desk.later or 3 in desk.seats:
+            assert desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+        assert desk.now - asked <= 2 * (12 + GLANCE_SECONDS + answering)
+
+
+def test_cycle__a_thousand_challenges_at_each_look__demands_are_answered() -> None:
+    desk = Desk(block=12.0)
+    desk.demand(1, THERE)
+    numbers = iter(range(1000, 10**6))
+    for _ in range(3):
+        for _ in range(1030):
+            desk.ask(next(numbers), HERE)
+        desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+    assert not desk.asks
 
 
 def test_glance__answers_wait_for_their_block__the_computation_goes_on() -> None:
