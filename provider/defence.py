@@ -378,12 +378,12 @@ class Defence:
             self._fetching.discard(action.claim)
         return True
 
-    def _next(self, supplies: Sequence[Supply]) -> list[Supply]:
+    def _next(self, supplies: Sequence[Supply]) -> Iterator[Supply]:
         """Demands whose turn it is: the first that are not answered, nor left alone after a
         failure."""
-        known, now = self._known(), self._clock()
-        turn = (s for s in supplies if s.key not in known and now >= self._rested(s))
-        return list(islice(turn, MOST_SUPPLIES))
+        known = self._known()
+        turn = (s for s in supplies if s.key not in known and self._clock() >= self._rested(s))
+        return islice(turn, MOST_SUPPLIES)
 
     def _supplied(self, supplies: Sequence[Supply]) -> list[Parcel]:
         """Answers to demands for what is at hand, for a while."""
