@@ -199,7 +199,7 @@ class Agent:
         actions = decide(sight, self.schedule, self.config.rules, self.config.habits)
         for action in actions:
             self.act(action, at)
-            self._defend()
+            self._defend(waits=True)
         return defended or any(not isinstance(action, Refuse) for action in actions)
 
     def _news(self) -> tuple[Snapshot, Book]:
@@ -423,11 +423,11 @@ class Agent:
     def _percent(self, job: JobRecord, what: str) -> Percent:
         return Percent(self.say, f"job {short(job.job)} {what}", self.chain.stop, self._defend)
 
-    def _defend(self) -> None:
+    def _defend(self, *, waits: bool = False) -> None:
         """In the middle of a run: the moves of disputes that cannot wait for its end.  A node that
         is away, or a move that fails, is met again by the next cycle."""
         try:
-            self.defence.cycle(*self._news(), waits=False)
+            self.defence.cycle(*self._news(), waits=waits)
         except Interrupted:
             raise
         except ChainError as error:

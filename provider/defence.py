@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from typing import Final, TypeVar
 
 from protocol.chain.book import Book, JobRecord
@@ -30,10 +29,11 @@ from protocol.chain.seats import MOST_CLOSED, Seat
 from protocol.chain.state import Snapshot
 from protocol.chain.transactions import Sender
 from protocol.spec.answers import Answerer
+from protocol.spec.demands import DEMAND_SECONDS
 from protocol.spec.dispute import Outcome as Ended
 from protocol.spec.dispute import Wait
 from protocol.spec.strategy import OpenStep
-from provider.dispatch import FAILURES, MOST_CALLS, Dispatch, Key, Parcel, Reply
+from provider.dispatch import FAILURES, MOST_CALLS, Dispatch, Key, Mined, Parcel, Reply
 from provider.engine.claims import Truth, Truths
 from provider.policy import MOST_HELD, MOST_SUPPLIES
 from provider.progress import GLANCE_SECONDS
@@ -96,20 +96,27 @@ Matter = tuple[type[Action], bytes, int]
 
 @dataclass(frozen=True)
 class Due:
-    """What is due, each kind in its order."""
+    """What is due at a ``time``, each kind in its order."""
 
     answers: tuple[Answer, ...]
     supplies: tuple[Supply, ...]
     closings: tuple[Close, ...]
+    time: int
 
     @staticmethod
-    def of(actions: Sequence[Action]) -> Due:
+    def of(actions: Sequence[Action], time: int) -> Due:
         """Of what ``decide`` gives."""
         return Due(
             tuple(a for a in actions if isinstance(a, Answer)),
             tuple(a for a in actions if isinstance(a, Supply)),
             tuple(a for a in actions if isinstance(a, Close)),
+            time,
         )
+
+    def in_turn(self, action: Supply) -> bool:
+        """Whether no more time is left for a demand than for one that is alone in the queue."""
+        alone = DEMAND_SECONDS + action.job.terms.deal.move_seconds
+        return action.demand.deadline <= self.time + alone
 
 
 def decide(seats: Sequence[Seat], asks: Sequence[Ask], time: int) -> list[Action]:
@@ -176,7 +183,7 @@ class Defence:
         self._holdings: dict[bytes, Answerer] = {}
         self._fetching: set[bytes] = set()
         self._rests: dict[Matter, float] = {}
-        self._since: list[set[Key]] = []
+        self._open: list[tuple[int, set[Key]]] = []
         self._opening = False
         self._busy = False
         self._last: dict[bytes, str] = {}
@@ -223,44 +230,42 @@ class Defence:
         a computation of its own it computes nothing; but a trace that has to be opened is built in
         the middle of anything but the building of another such.
         """
-        due = Due.of(decide(*self.look(at, book), at.next_timestamp))
-        self._since.append(set())
+        due = Due.of(decide(*self.look(at, book), at.next_timestamp), at.next_timestamp)
+        nothing = replace(due, answers=(), supplies=(), closings=())
+        self._open.append((at.number, set()))
         try:
-            sent = self._send(due)
+            sent = self._send(due, waits)
             done = self._prepare(due.answers)
             if done:
-                sent |= self._send(due)
+                sent |= self._send(replace(nothing, answers=due.answers), waits)
             if self._fetch(due.supplies):
                 done = True
-                sent |= self._send(due)
-            if waits:
-                sent |= self._noted(self.dispatch.settle())
+                sent |= self._send(replace(nothing, supplies=due.supplies), waits)
             return done or bool(sent)
         finally:
-            self._since.pop()
+            self._open.pop()
 
-    def _send(self, due: Due) -> set[Key]:
-        """Send of what is at hand so much as finds room, if nothing is on its way; what was
-        mined."""
-        mined = self._noted(self.dispatch.landed())
+    def _send(self, due: Due, waits: bool) -> set[Key]:
+        """Send what is at hand, if nothing is on its way; what was mined."""
+        mined = self._noted(self.dispatch.landed(waits=waits))
         if not self.dispatch.away:
-            supplied, closings = self._supplied(due.supplies), self._closings(due.closings)
-            room = MOST_CALLS - len(supplied) - bool(closings)
-            replies = self._replies(due.answers)
-            parcels = replies[:room] + supplied + closings + replies[room:]
-            mined |= self._noted(self.dispatch.send(parcels))
+            replies, closings = self._replies(due.answers), self._closings(due.closings)
+            urgent, later = self._supplied(due)
+            room = MOST_CALLS - len(urgent) - bool(closings)
+            parcels = replies[:room] + urgent + closings + replies[room:] + later
+            mined |= self._noted(self.dispatch.send(parcels, waits=waits))
         return mined
 
-    def _noted(self, mined: set[Key]) -> set[Key]:
-        """What was mined is not sent again by any cycle that looked before: not either by one in
-        the middle of whose computation it was."""
-        for known in self._since:
-            known |= mined
-        return mined
+    def _noted(self, mined: Mined) -> set[Key]:
+        """What was mined is not sent again by any cycle that looked before it was: not either by
+        one in the middle of whose computation it was."""
+        for looked, known in self._open:
+            known |= {key for key, block in mined.items() if block > looked}
+        return set(mined)
 
     def _known(self) -> set[Key]:
         """What need not be sent: it was since we looked, or is on its way."""
-        return self._since[-1] | self.dispatch.keys
+        return self._open[-1][1] | self.dispatch.keys
 
     def _attempt(self, action: Action, act: Callable[[], bool]) -> bool:
         """Do something about one claim; what fails is left alone for a while."""
@@ -379,19 +384,21 @@ class Defence:
         return True
 
     def _next(self, supplies: Sequence[Supply]) -> Iterator[Supply]:
-        """Demands whose turn it is: the first that are not answered, nor left alone after a
-        failure."""
+        """Demands that are not answered, nor left alone after a failure."""
         known = self._known()
-        turn = (s for s in supplies if s.key not in known and self._clock() >= self._rested(s))
-        return islice(turn, MOST_SUPPLIES)
+        return (s for s in supplies if s.key not in known and self._clock() >= self._rested(s))
 
-    def _supplied(self, supplies: Sequence[Supply]) -> list[Parcel]:
-        """Answers to demands for what is at hand, for a while."""
-        parcels: list[Parcel] = []
-        held = [action for action in self._next(supplies) if action.claim in self._holdings]
+    def _supplied(self, due: Due) -> tuple[list[Parcel], list[Parcel]]:
+        """Answers to demands for what is at hand, for a while; those whose turn has come apart."""
+        urgent: list[Parcel] = []
+        later: list[Parcel] = []
+        held = (action for action in self._next(due.supplies) if action.claim in self._holdings)
         for action in self._a_while(held):
+            parcels = urgent if due.in_turn(action) else later
             self._attempt(action, partial(self._supply, action, parcels))
-        return parcels
+            if len(urgent) + len(later) == MOST_SUPPLIES:
+                break
+        return urgent, later
 
     def _supply(self, action: Supply, parcels: list[Parcel]) -> bool:
         """Answer a demand."""
@@ -406,13 +413,15 @@ class Defence:
 
     def _fetch(self, supplies: Sequence[Supply]) -> bool:
         """Have the data of claims at hand, for a while; whether there is now more of it."""
-        began, got = self._clock(), 0
+        began, ready, got = self._clock(), 0, False
         for action in self._next(supplies):
-            if action.claim not in self._holdings and action.claim not in self._fetching:
-                got += self._attempt(action, partial(self._hold_data, action))
-            if got and self._clock() >= began + GLANCE_SECONDS:
+            if action.claim in self._holdings or action.claim in self._fetching:
+                ready += 1
+            elif self._attempt(action, partial(self._hold_data, action)):
+                ready, got = ready + 1, True
+            if ready == MOST_SUPPLIES or (got and self._clock() >= began + GLANCE_SECONDS):
                 break
-        return got > 0
+        return got
 
     def _closings(self, closings: Sequence[Close]) -> list[Parcel]:
         made, known = [self._closing(action) for action in closings], self._known()

@@ -51,6 +51,9 @@ at a later cycle.  torch reports a lack of memory as a RuntimeError."""
 Key = tuple[bytes, int]
 """Claim, and number of a challenge; a demand's number counts below zero."""
 
+Mined = dict[Key, int]
+"""What was answered, and in which block."""
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -129,11 +132,11 @@ class Dispatch:
         keys = frozenset(r.key for r in replies)
         return Parcel(replies[0].job, replies[0].claim, call, keys, tuple(replies))
 
-    def send(self, parcels: Sequence[Parcel]) -> set[Key]:
-        """Unless something is on its way: send what has to be sent once more, then ``parcels``, so
-        many as find room.  Moves that are refused are left out: somebody was faster, or the
-        challenge has moved on.  What was mined."""
-        mined, left = set[Key](), list(parcels)
+    def send(self, parcels: Sequence[Parcel], *, waits: bool) -> Mined:
+        """Unless something is on its way: send what has to be sent once more, then ``parcels``; one
+        that does not wait sends so many as find room at once.  Moves that are refused are left out:
+        somebody was faster, or the challenge has moved on.  What was mined."""
+        mined, left = Mined(), list(parcels)
         while (self._again or left) and not self.away:
             now = (self._again + left)[:MOST_CALLS]
             left = left[max(0, len(now) - len(self._again)) :]
@@ -144,39 +147,31 @@ class Dispatch:
                 # The node counts no nonce, or gas is too dear: what is still owed is made again.
                 self._failed(now[0], "not defended", error)
                 break
-            mined |= self.landed()
+            mined |= self.landed(waits=waits)
         return mined
 
-    def landed(self, *, waits: bool = False) -> set[Key]:
+    def landed(self, *, waits: bool) -> Mined:
         """What was mined since it was sent; what has to be sent once more is so with the next.
 
         Raises as ``Sender.look_after``; TransactionPending once for each sending.
         """
         if self._away is None:
-            return set()
+            return Mined()
         parcels, batch = self._away
         try:
             if not self.sender.look_after(batch, waits=waits):
-                return set()
+                return Mined()
         except TransactionPending:
             self._away = None  # what is still owed is made again
             raise
         self._away = None
-        mined = set[Key]()
+        mined = Mined()
         for parcel, end in zip(parcels, batch.outcomes(), strict=True):
             if isinstance(end, ChainError):
                 self._again += self._refused(parcel, end)
             elif end.result is Result.MINED:
                 self._mined(parcel, end)
-                mined |= parcel.keys
-        return mined
-
-    def settle(self) -> set[Key]:
-        """Wait until all has ended that is on its way or has to be sent once more: what was
-        mined."""
-        mined = set[Key]()
-        while self.away:
-            mined |= self.landed(waits=True) | self.send(())
+                mined |= dict.fromkeys(parcel.keys, end.block)
         return mined
 
     def _mined(self, parcel: Parcel, end: Outcome) -> None:
@@ -197,7 +192,10 @@ class Dispatch:
             if not (isinstance(refusal, Reverted) and _done(refusal)):
                 self._failed(parcel, f"not defended by {parcel.call.what}", refusal)
             return []
-        stand = [r for r in replies if self._stands(r)]
+        try:
+            stand = [r for r in replies if self._stands(r)]
+        except NodeUnavailable:
+            return [parcel]
         if len(stand) < len(replies):
             return [self._parcel(stand)] if stand else []
         half = len(replies) // 2

@@ -77,6 +77,7 @@ class Desk:
         self.meanwhile: list[Callable[[], object]] = []
         self.hasty: set[int] = set()
         self.gone: set[int] = set()
+        self.height = 1
         self.now = self.mined = 0.0
         self.holding = self.thinking = self.answering = 0.0
         self.later: list[tuple[float, Callable[[], object]]] = []
@@ -145,13 +146,18 @@ class Desk:
     def look_after(self, batch: Batch, waits: bool) -> bool:
         if waits:
             self.now = max(self.now, batch.deadline)
-        if self.now < batch.deadline:
-            return False
+        self.tick()
+        return self.now >= batch.deadline
+
+    def tick(self) -> None:
+        """What is on its way is mined at its time."""
+        if self.now < self.mined or not self.away:
+            return
+        self.height += 1
         for number in self.away:
             self.seats.pop(number, None)
             self.asks.pop(number, None)
         self.away = []
-        return True
 
     def send(self, call: Any) -> Any:
         self.simulate(call)
@@ -159,7 +165,7 @@ class Desk:
         made = [n for n in call.numbers if n not in self.hasty]
         self.sent.append(made)
         self.away += call.numbers
-        return Mock(result=Result.MINED, logs=[{}] * len(made), gas=1)
+        return Mock(result=Result.MINED, logs=[{}] * len(made), gas=1, block=self.height + 1)
 
     def ask(self, number: int, claim: bytes, step: int = 0, wait: Wait = Wait.REVEAL) -> None:
         asked = seat(number, wait, 10**6, claim, step, since=number)
@@ -171,10 +177,15 @@ class Desk:
         asked = DemandRecord(number, b"\3" * 20, Part.OUTPUT, number, 0, until, made)
         self.asks[number] = Ask(replace(JOB, job=claim), claim, asked)
 
+    def cycle(self, *, waits: bool = True) -> bool:
+        self.tick()
+        at = Mock(next_timestamp=NOW, number=self.height)
+        return self.defence.cycle(at, Mock(), waits=waits)
+
     def stand(self) -> None:
-        while self.defence.cycle(Mock(next_timestamp=NOW), Mock()):
+        while self.cycle():
             pass
 
     def glance(self) -> None:
         """As in the middle of a run."""
-        self.defence.cycle(Mock(next_timestamp=NOW), Mock(), waits=False)
+        self.cycle(waits=False)

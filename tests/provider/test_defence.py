@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from unittest.mock import Mock
-
 from protocol.chain.book import Place
 from protocol.chain.demands import DemandRecord
 from protocol.chain.seats import MOST_CLOSED
@@ -213,5 +211,5 @@ def test_cycle__data_of_a_claim_takes_long__is_shown_before_the_next_is_looked_f
     desk.holding = 20.0
     for number in (1, 2):
         desk.demand(number, bytes([number]) * 32)
-    desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+    desk.cycle()
     assert (desk.sent, desk.now) == ([[1]], 32.0)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
+from protocol.chain.book import JobRecord
 from protocol.chain.errors import (
     ChainError,
     FeeTooHigh,
@@ -20,9 +20,9 @@ from protocol.chain.errors import (
 )
 from protocol.chain.flights import Batch
 from provider.dispatch import MOST_CALLS, MOST_MOVES
-from provider.policy import MOST_HELD
+from provider.policy import MOST_HELD, MOST_SUPPLIES
 from provider.progress import GLANCE_SECONDS, Glance
-from tests.provider.desk import HERE, JOB, NOW, THERE, Desk
+from tests.provider.desk import HERE, JOB, THERE, Desk
 
 
 def test_cycle__answers_that_take_long__go_out_before_all_are_put_together() -> None:
@@ -30,7 +30,7 @@ def test_cycle__answers_that_take_long__go_out_before_all_are_put_together() -> 
     for number in range(1, 101):
         desk.ask(number, HERE)
     desk.thinking = 0.5
-    assert desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+    assert desk.cycle()
     assert desk.sent == [[1, 2, 3, 4]]
     desk.stand()
     assert [n for numbers in desk.sent for n in numbers] == list(range(1, 101))
@@ -70,7 +70,7 @@ def test_cycle__hundreds_of_demands__a_challenge_is_answered_within_two_blocks_a
         asked = desk.now + waited / 2
         desk.later = [(asked, partial(desk.ask, 3, HERE))]
         while desk.later or 3 in desk.seats:
-            assert desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+            assert desk.cycle()
         assert desk.now - asked <= 2 * (12 + GLANCE_SECONDS + answering)
 
 
@@ -81,8 +81,83 @@ def test_cycle__a_thousand_challenges_at_each_look__demands_are_answered() -> No
     for _ in range(3):
         for _ in range(1030):
             desk.ask(next(numbers), HERE)
-        desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+        desk.cycle()
     assert not desk.asks
+
+
+def test_glance__challengers_move_at_once__each_look_answers() -> None:
+    """A look sees what was mined before it; what was mined since is not answered from it."""
+    desk = Desk(block=2.0)
+    desk.ask(1, HERE)
+    desk.stand()
+    for looks in range(1, 13):
+        desk.ask(1, HERE)
+        desk.glance()
+        assert len(desk.sent) == 1 + looks
+        desk.now += 30.0
+        desk.tick()
+
+
+def test_cycle__market_waits__what_is_at_hand_is_mined_before_it_ends() -> None:
+    desk = Desk(block=12.0)
+    for number in range(1, MOST_CALLS * MOST_MOVES + 2):
+        desk.ask(number, HERE)
+    desk.holding = 0.5
+    desk.demand(9999, THERE)
+    assert desk.cycle()
+    assert not desk.seats
+    assert not desk.asks
+
+
+class Broken:
+    """Data that cannot be read."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def answer(self, *place: Any) -> bytes:
+        self.desk.now += 0.001
+        raise OSError("no room")
+
+
+def test_cycle__what_cannot_be_shown_comes_first__the_rest_is_shown() -> None:
+    desk = Desk(block=12.0)
+    hold = desk.hold
+    lost = [bytes([n]) * 32 for n in range(100, 100 + MOST_SUPPLIES)]
+
+    def holding(job: JobRecord) -> Any:
+        if job.job in lost:
+            desk.now += 0.01
+            raise OSError("no room")
+        return Broken(desk) if job.job == HERE else hold(job)
+
+    desk.defence._hold = holding
+    for number in range(1, 1 + MOST_SUPPLIES):
+        desk.demand(number, HERE)
+    for number, claim in enumerate(lost, 20):
+        desk.demand(number, claim)
+    desk.demand(50, THERE)
+    for _ in range(3):
+        desk.now += 0.2
+        desk.cycle()
+    assert 50 not in desk.asks
+
+
+def test_cycle__demands_that_are_not_due_yet__let_replies_pass() -> None:
+    desk = Desk(block=12.0)
+    desk.ask(1, HERE)
+    desk.demand(2, THERE)
+    desk.stand()
+    desk.now = desk.mined = 0.0
+    for number in range(10, 10 + MOST_CALLS * MOST_MOVES):
+        desk.ask(number, HERE)
+    for number in range(2000, 2200):
+        desk.demand(number, THERE)
+    desk.glance()
+    desk.now = 12.0
+    desk.glance()
+    assert not desk.seats
+    assert len(desk.asks) == 200
 
 
 def test_glance__answers_wait_for_their_block__the_computation_goes_on() -> None:
@@ -157,7 +232,8 @@ def test_cycle__answers_are_not_mined_in_time__are_made_again() -> None:
     desk.ask(1, HERE)
     desk.sender.look_after.side_effect = TransactionPending("not mined after 300 s")
     with pytest.raises(TransactionPending):
-        desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+        desk.cycle()
+    desk.away = []
     desk.sender.look_after.side_effect = desk.look_after
     desk.stand()
     assert desk.sent == [[1], [1]]
@@ -169,7 +245,7 @@ def test_cycle__node_is_away_while_answers_are__they_are_not_made_twice() -> Non
     desk.sender.look_after.side_effect = NodeUnavailable("gone")
     for _ in range(2):
         with pytest.raises(NodeUnavailable):
-            desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
+            desk.cycle()
     desk.sender.look_after.side_effect = desk.look_after
     desk.stand()
     assert desk.sent == [[1]]
@@ -195,8 +271,8 @@ def test_cycle__nothing_can_be_sent__says_so_and_tries_again(error: ChainError) 
     desk = Desk()
     desk.ask(1, HERE)
     desk.sender.launch.side_effect = error
-    desk.defence.cycle(Mock(next_timestamp=NOW), Mock())
-    assert not desk.defence.cycle(Mock(next_timestamp=NOW), Mock()), "and looks again in a while"
+    desk.cycle()
+    assert not desk.cycle(), "and looks again in a while"
     assert "not defended: no nonce" in desk.said[-1]
     desk.sender.launch.side_effect = desk.launch
     desk.stand()
