@@ -51,7 +51,7 @@ BOUNDS: Final[dict[str, Bound]] = {
     "log1p": Bound(1.0, 56, low=-1.0),
     "sigmoid": Bound(2.5, 39),
     "silu": Bound(3.3, 42, floor=2.0**-118),
-    "softplus": Bound(1.8, 72),
+    "softplus": Bound(1.9, 72),
     "tanh": Bound(1.5, 64),
     "erf": Bound(2.1, 56),
     "gelu": Bound(3.1, 38, Unit.ULP_OF_X),
