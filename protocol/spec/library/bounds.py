@@ -54,7 +54,7 @@ BOUNDS: Final[dict[str, Bound]] = {
     "softplus": Bound(1.9, 72),
     "tanh": Bound(1.5, 64),
     "erf": Bound(2.1, 56),
-    "gelu": Bound(3.1, 38, Unit.ULP_OF_X),
+    "gelu": Bound(3.2, 38, Unit.ULP_OF_X),
     "gelu_tanh": Bound(1.7, 44, Unit.ULP_OF_X),
     "sin": Bound(1.0, 77, Unit.ULP_OF_1),
     "cos": Bound(1.0, 79, Unit.ULP_OF_1),
