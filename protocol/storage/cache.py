@@ -186,8 +186,9 @@ class Cache:
             now = time.time()
             oldest = now - STALE_S
             for leftover in self._partial.iterdir():
-                if leftover.stat().st_mtime < oldest:
-                    leftover.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):  # another process has just finished it
+                    if leftover.stat().st_mtime < oldest:
+                        leftover.unlink()
             entries = sorted(self.entries())
             total = sum(size for _, size, _ in entries)
             for used, size, path in entries:

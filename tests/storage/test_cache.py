@@ -183,6 +183,12 @@ def test_cache__directory_is_a_file__says_so(tmp_path: Path) -> None:
         Cache(tmp_path / "file", 10)
 
 
+def test_evict__another_process_finishes_an_entry_meanwhile__is_no_error(cache: Cache) -> None:
+    """Its file is listed, and gone when it is looked at."""
+    (cache.directory / "partial" / "listed").symlink_to("renamed")
+    cache.evict()
+
+
 def write_many(directory: Path, log: Path) -> None:
     """Obtains twenty entries; appends a line for each that it had to fetch."""
     cache = Cache(directory, 10_000_000)
