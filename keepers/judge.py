@@ -102,6 +102,21 @@ class Machine:
     memory_free: Callable[[], int]
 
 
+@dataclass(frozen=True)
+class Took:
+    """``seconds`` that a run took, measured at ``when`` by the judge's clock, for the ``times``-th
+    time."""
+
+    seconds: float
+    when: float
+    times: int
+
+    @property
+    def until(self) -> float:
+        """When it is measured anew."""
+        return self.when + BELIEVED * self.seconds * float(1 << min(self.times - 1, 20))
+
+
 class Judge:
     """Computes claims, one at a time.  ``meanwhile`` is called between operations, and while data
     is fetched; ``slack`` says for how many seconds it need not be."""
@@ -123,8 +138,7 @@ class Judge:
         self._engine: tuple[tuple[bytes, bytes], Engine] | None = None
         self._truths = Truths()
         self._verdicts: dict[bytes, Verdict] = {}
-        self._took: dict[bytes, float] = {}
-        self._measured: dict[bytes, tuple[float, int]] = {}
+        self._took: dict[bytes, Took] = {}
         self._tries: dict[bytes, int] = {}
         self._elsewhere = 0.0
         config.directory.mkdir(parents=True, exist_ok=True)
@@ -148,7 +162,6 @@ class Judge:
             self.forget(claim)
         self._truths.keep_only(claims)
         self._took = {claim: took for claim, took in self._took.items() if claim in claims}
-        self._measured = {claim: when for claim, when in self._measured.items() if claim in claims}
         self._tries = {claim: tries for claim, tries in self._tries.items() if claim in claims}
 
     def check(self, record: JobRecord, claim: bytes) -> Verdict:
@@ -210,23 +223,25 @@ class Judge:
         if truth.trace.root(Tree.OUTPUTS) == record.result_root:
             self._keep(claim, Verdict.RIGHT)
             raise Uncertain(f"job {short(record.job)}: its trace has the committed result")
-        self._fits(record, claim, others, clock, self._took[claim])
+        self._fits(record, claim, others, clock, self._seconds(claim))
 
-    def _measure(self, claim: bytes, took: float) -> None:
-        _, times = self._measured.get(claim, (0.0, 0))
-        self._took[claim], self._measured[claim] = took, (self._clock(), times + 1)
+    def _measure(self, claim: bytes, seconds: float) -> None:
+        before = self._took.get(claim)
+        self._took[claim] = Took(seconds, self._clock(), before.times + 1 if before else 1)
 
     def _believed(self, claim: bytes) -> float:
         """Seconds that a run of the claim took, 0.0 where that has to be measured."""
-        if claim not in self._took:
-            return 0.0
-        took, (when, times) = self._took[claim], self._measured[claim]
-        return took if self._clock() <= when + BELIEVED * took * 2 ** min(times - 1, 20) else 0.0
+        took = self._took.get(claim)
+        return took.seconds if took and self._clock() <= took.until else 0.0
+
+    def _seconds(self, claim: bytes) -> float:
+        """The same, however long ago."""
+        return self._took[claim].seconds if claim in self._took else 0.0
 
     def _fits(
         self, record: JobRecord, claim: bytes, others: Set[bytes], clock: int, took: float
     ) -> None:
-        seconds = took + sum(self._took.get(other, 0.0) for other in others)
+        seconds = took + sum(map(self._seconds, others))
         if 2 * seconds > clock:
             self._truths.forget(claim)
             raise Uncertain(
@@ -400,7 +415,7 @@ class Judge:
         self._verdicts[claim] = verdict
         path = self.config.directory / claim.hex()
         aside = path.with_suffix(".partial")
-        aside.write_text(f"{verdict.value} {self._took.get(claim, 0.0)}")
+        aside.write_text(f"{verdict.value} {self._seconds(claim)}")
         os.replace(aside, path)
 
 

@@ -90,7 +90,7 @@ class Supply:
         return self.claim, -self.demand.number
 
 
-Action = Answer | Close | Supply
+Action = Answer | Supply
 Matter = tuple[type[Action], bytes, int]
 
 
@@ -103,23 +103,13 @@ class Due:
     closings: tuple[Close, ...]
     time: int
 
-    @staticmethod
-    def of(actions: Sequence[Action], time: int) -> Due:
-        """Of what ``decide`` gives."""
-        return Due(
-            tuple(a for a in actions if isinstance(a, Answer)),
-            tuple(a for a in actions if isinstance(a, Supply)),
-            tuple(a for a in actions if isinstance(a, Close)),
-            time,
-        )
-
     def in_turn(self, action: Supply) -> bool:
         """Whether no more time is left for a demand than for one that is alone in the queue."""
         alone = DEMAND_SECONDS + action.job.terms.deal.move_seconds
         return action.demand.deadline <= self.time + alone
 
 
-def decide(seats: Sequence[Seat], asks: Sequence[Ask], time: int) -> list[Action]:
+def decide(seats: Sequence[Seat], asks: Sequence[Ask], time: int) -> Due:
     """What is due to a provider at ``time``: openings by deadline, other answers to challenges in
     the order of being asked, answers to demands by deadline, then what can be closed."""
     waiting: dict[bytes, list[Seat]] = {}
@@ -130,20 +120,20 @@ def decide(seats: Sequence[Seat], asks: Sequence[Ask], time: int) -> list[Action
             waiting.setdefault(seat.claim, []).append(seat)
         elif not mine and time > seat.deadline:
             late.setdefault(seat.claim, []).append(seat)
-    answers: list[Action] = [
+    answers = tuple(
         Answer(of[0].job, claim, tuple(_one_opening(of)), of[0].deadline)
         for claim, of in sorted(waiting.items(), key=lambda item: _turn(item[1]))
-    ]
-    supplies: list[Action] = [
+    )
+    supplies = tuple(
         Supply(ask.job, ask.claim, ask.demand)
         for ask in sorted(asks, key=lambda a: (a.demand.deadline, a.claim, a.demand.number))
         if time <= ask.demand.deadline
-    ]
-    closings: list[Action] = [
+    )
+    closings = tuple(
         Close(of[0].job, claim, tuple(s.number for s in of[:MOST_CLOSED]))
         for claim, of in late.items()
-    ]
-    return answers + supplies + closings
+    )
+    return Due(answers, supplies, closings, time)
 
 
 def _turn(seats: Sequence[Seat]) -> tuple[bool, int]:
@@ -230,7 +220,7 @@ class Defence:
         a computation of its own it computes nothing; but a trace that has to be opened is built in
         the middle of anything but the building of another such.
         """
-        due = Due.of(decide(*self.look(at, book), at.next_timestamp), at.next_timestamp)
+        due = decide(*self.look(at, book), at.next_timestamp)
         nothing = replace(due, answers=(), supplies=(), closings=())
         self._open.append((at.number, set()))
         try:

@@ -20,8 +20,9 @@ from protocol.chain.errors import (
     TransactionFailed,
     TransactionPending,
 )
-from protocol.chain.flights import Flight, Quote, Result
+from protocol.chain.flights import Batch, Flight, Quote, Result
 from protocol.chain.reverts import ERC20InsufficientBalance, TooEarly, WrongStatus
+from protocol.chain.transactions import Sender
 from protocol.spec.job import task_hash
 from tests.chain.sending import SECONDS, in_thread, nonce, pool, sender
 from tests.chain.world import KEEPER, RIVAL, World
@@ -118,6 +119,31 @@ def test_send_all__what_is_allowed_in_the_next_block_at_first__is_sent(fresh_wor
     assert getattr(outcome, "result", None) is Result.MINED
 
 
+# --- launched, and looked after later ------------------------------------------------------------
+
+
+def launched(made: Sender, world: World) -> tuple[Batch, Flight]:
+    """One call on its way."""
+    batch = made.launch([world.chain.contracts.token.mint(world.address(KEEPER), 1)])
+    (flight,) = batch.ends
+    assert isinstance(flight, Flight)
+    return batch, flight
+
+
+def forgotten(world: World, flight: Flight) -> None:
+    """The node has lost the call, and a dearer one is due."""
+    world.rpc("anvil_dropTransaction", "0x" + flight.sent[0][0].hex())
+    threading.Event().wait(0.02)
+
+
+def mined(made: Sender, batch: Batch, world: World) -> None:
+    """The node has the call again, and mines it."""
+    pool(world, 1)
+    world.rpc("evm_mine")
+    assert made.look_after(batch)
+    assert [getattr(one, "result", None) for one in batch.outcomes()] == [Result.MINED]
+
+
 def test_launch__calls_are_on_their_way__does_not_wait_and_what_is_sent_next_does(
     fresh_world: World,
 ) -> None:
@@ -149,11 +175,8 @@ def test_look_after__not_mined_for_long__takes_its_place_at_higher_fees(
 ) -> None:
     world = fresh_world
     world.rpc("evm_setAutomine", False)
-    token = world.chain.contracts.token
     made = sender(world, bump_seconds=0.01)
-    batch = made.launch([token.mint(world.address(KEEPER), 1)])
-    (flight,) = batch.ends
-    assert isinstance(flight, Flight)
+    batch, flight = launched(made, world)
     first = flight.fees.most
     threading.Event().wait(0.02)
     assert not made.look_after(batch)
@@ -195,9 +218,7 @@ def test_look_after__given_up__replaces_nothing(fresh_world: World) -> None:
     world = fresh_world
     world.rpc("evm_setAutomine", False)
     made = sender(world, bump_seconds=0.01, give_up_seconds=0.01)
-    batch = made.launch([world.chain.contracts.token.mint(world.address(KEEPER), 1)])
-    (flight,) = batch.ends
-    assert isinstance(flight, Flight)
+    batch, flight = launched(made, world)
     threading.Event().wait(0.02)
     with pytest.raises(TransactionPending):
         made.look_after(batch)
@@ -213,21 +234,16 @@ def test_look_after__cannot_pay_more_and_the_node_forgot_it__is_sent_again(
     world = fresh_world
     world.rpc("evm_setAutomine", False)
     made = sender(world, bump_seconds=0.01)
-    batch = made.launch([world.chain.contracts.token.mint(world.address(KEEPER), 1)])
-    (flight,) = batch.ends
-    assert isinstance(flight, Flight)
+    batch, flight = launched(made, world)
 
     def refuse(flight: Flight) -> None:
         raise error
 
     monkeypatch.setattr(made, "_raise_fees", refuse)
-    world.rpc("anvil_dropTransaction", "0x" + flight.sent[0][0].hex())
-    threading.Event().wait(0.02)
+    forgotten(world, flight)
     assert not made.look_after(batch)
-    pool(world, 1)
-    world.rpc("evm_mine")
-    assert made.look_after(batch)
-    assert [getattr(one, "result", None) for one in batch.outcomes()] == [Result.MINED]
+    assert len(flight.sent) == 1
+    mined(made, batch, world)
 
 
 def test_look_after__node_does_not_tell__it_is_still_on_its_way(
@@ -304,9 +320,7 @@ def test_look_after__dearer_one_is_refused_and_the_node_forgot_the_first__which_
     world = fresh_world
     world.rpc("evm_setAutomine", False)
     made = sender(world, bump_seconds=0.01)
-    batch = made.launch([world.chain.contracts.token.mint(world.address(KEEPER), 1)])
-    (flight,) = batch.ends
-    assert isinstance(flight, Flight)
+    batch, flight = launched(made, world)
     first = "0x" + flight.sent[0][1].hex()
     real = made._rpc.call
 
@@ -316,14 +330,10 @@ def test_look_after__dearer_one_is_refused_and_the_node_forgot_the_first__which_
         return real(method, *given)
 
     monkeypatch.setattr(made._rpc, "call", call)
-    world.rpc("anvil_dropTransaction", "0x" + flight.sent[0][0].hex())
-    threading.Event().wait(0.02)
+    forgotten(world, flight)
     assert not made.look_after(batch)
     assert len(flight.sent) == 2
-    pool(world, 1)
-    world.rpc("evm_mine")
-    assert made.look_after(batch)
-    assert [getattr(one, "result", None) for one in batch.outcomes()] == [Result.MINED]
+    mined(made, batch, world)
 
 
 def test_launch__answer_of_the_node_is_lost__the_call_is_on_its_way(

@@ -423,7 +423,7 @@ def test_cycle__trace_slower_than_the_clock__no_bond_at_any_look(
         assert claim is not None
         assert claim.claim is not None
         assert tower.judge.verdicts[claim.claim] is Verdict.WRONG
-        assert tower.judge._took[claim.claim] >= 3600, "the trace was built, and took too long"
+        assert tower.judge._seconds(claim.claim) >= 3600, "the trace was built, and took too long"
         assert not tower.judge.ready(claim.claim), "and is not kept"
         book = party.agent.history.sync(tower.chain.snapshot())
         assert claim.claim not in book.disputes

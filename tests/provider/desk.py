@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from protocol.spec.dispute import Challenge, Wait
 from protocol.spec.job import JobStatus
 from protocol.spec.strategy import Move, Reveal
 from provider.defence import Ask, Defence
+from provider.progress import Glance
 from tests.keepers.test_decide import record
 
 NOW = 100
@@ -189,3 +191,16 @@ class Desk:
     def glance(self) -> None:
         """As in the middle of a run."""
         self.cycle(waits=False)
+
+    def computing(self, seconds: float, meanwhile: Callable[[], object]) -> None:
+        """The next computation takes so long; each half second of it ``meanwhile`` happens, then
+        perhaps a glance."""
+        glance = Glance(threading.Event(), self.glance, lambda: self.now)
+
+        def compute() -> None:
+            for _ in range(int(2 * seconds)):
+                self.now += 0.5
+                meanwhile()
+                glance(0, None)
+
+        self.meanwhile = [compute]

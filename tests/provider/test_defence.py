@@ -7,13 +7,12 @@ from protocol.chain.demands import DemandRecord
 from protocol.chain.seats import MOST_CLOSED
 from protocol.spec.answers import Part
 from protocol.spec.dispute import Wait
-from provider.defence import Action, Answer, Ask, Close, Supply, decide
+from provider.defence import Answer, Ask, Close, Due, decide
 from provider.dispatch import MOST_MOVES
 from tests.provider.desk import BAD, HERE, JOB, NOW, THERE, Desk, seat
 
 
-def numbers(action: Action) -> list[int]:
-    assert isinstance(action, Answer)
+def numbers(action: Answer) -> list[int]:
     return [s.number for s in action.seats]
 
 
@@ -25,30 +24,30 @@ def test_decide__several_claims__openings_by_deadline_then_who_asked_first() -> 
         seat(5, Wait.OPENING, 800, soon, since=99),
     ]  # fmt: skip
     found = decide(seats, [], NOW)
-    assert [a.claim for a in found if isinstance(a, Answer)] == [soon, late, THERE, HERE]
-    assert numbers(found[3]) == [3, 1]
+    assert [a.claim for a in found.answers] == [soon, late, THERE, HERE]
+    assert numbers(found.answers[3]) == [3, 1]
 
 
 def test_decide__many_wait_for_one_opening__it_is_made_once() -> None:
     seats = [seat(n, Wait.OPENING, 150) for n in range(1, 501)]
-    (found,) = decide(seats, [], NOW)
+    (found,) = decide(seats, [], NOW).answers
     assert numbers(found) == [1]
     seats = [seat(1, Wait.STEP, 150, step=4), seat(2, Wait.STEP, 150, step=4),
              seat(3, Wait.STEP, 150, step=5), seat(4, Wait.REVEAL, 150)]  # fmt: skip
-    (found,) = decide(seats, [], NOW)
+    (found,) = decide(seats, [], NOW).answers
     assert numbers(found) == [1, 3, 4]
 
 
 def test_decide__own_clock_over__nothing_is_sent_in_vain() -> None:
-    assert decide([seat(1, Wait.REVEAL, NOW - 1)], [], NOW) == []
-    assert len(decide([seat(1, Wait.REVEAL, NOW)], [], NOW)) == 1
+    assert decide([seat(1, Wait.REVEAL, NOW - 1)], [], NOW) == Due((), (), (), NOW)
+    assert len(decide([seat(1, Wait.REVEAL, NOW)], [], NOW).answers) == 1
 
 
 def test_decide__late_challengers__are_closed_together_in_time_ones_are_not() -> None:
     seats = [seat(n, Wait.CHALLENGER, NOW - 1) for n in range(1, 100)]
     seats.append(seat(100, Wait.CHALLENGER, NOW))
-    (found,) = decide(seats, [], NOW)
-    assert found == Close(JOB, HERE, tuple(range(1, MOST_CLOSED + 1)))
+    due = decide(seats, [], NOW)
+    assert due == Due((), (), (Close(JOB, HERE, tuple(range(1, MOST_CLOSED + 1))),), NOW)
 
 
 def test_decide__demands__are_answered_by_deadline_after_challenges() -> None:
@@ -60,8 +59,8 @@ def test_decide__demands__are_answered_by_deadline_after_challenges() -> None:
 
     asks = [ask(1, 150), ask(2, 120), ask(3, NOW - 1)]
     found = decide([seat(1, Wait.REVEAL, 190)], asks, NOW)
-    assert isinstance(found[0], Answer)
-    assert [a.demand.number for a in found[1:] if isinstance(a, Supply)] == [2, 1]
+    assert len(found.answers) == 1
+    assert [a.demand.number for a in found.supplies] == [2, 1]
 
 
 # --- what is computed when -----------------------------------------------------------------------

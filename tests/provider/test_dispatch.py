@@ -42,14 +42,7 @@ def test_cycle__mined_in_the_middle_of_a_computation__is_not_answered_again() ->
     desk.stand()
     for number in range(1, 64):
         desk.ask(number, HERE)
-    glance = Glance(threading.Event(), desk.glance, lambda: desk.now)
-
-    def computing() -> None:
-        for _ in range(60):
-            desk.now += 0.5
-            glance(0, None)
-
-    desk.meanwhile = [computing]
+    desk.computing(30, lambda: None)
     desk.ask(100, HERE, step=1)
     desk.stand()
     assert desk.sent[1:] == [list(range(1, 64)), [100]]
@@ -165,16 +158,8 @@ def test_glance__answers_wait_for_their_block__the_computation_goes_on() -> None
     desk = Desk(block=12.0)
     desk.ask(1, HERE)
     desk.stand()
-    glance = Glance(threading.Event(), desk.glance, lambda: desk.now)
     numbers = iter(range(1000, 9999))
-
-    def computing() -> None:
-        for _ in range(120):
-            desk.now += 0.5
-            desk.ask(next(numbers), HERE)
-            glance(0, None)
-
-    desk.meanwhile = [computing]
+    desk.computing(60, lambda: desk.ask(next(numbers), HERE))
     desk.ask(2, HERE, step=1)
     began = desk.now
     desk.stand()
